@@ -1,0 +1,1 @@
+//! ringfence-core: the decisions of ringfence, pure.

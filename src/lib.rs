@@ -1,0 +1,1 @@
+//! ringfence: everything that touches the world.
