@@ -1,0 +1,231 @@
+//! [`Guardrails`]: the configuration, compiled. Nothing in here can be invalid, and matching never walks all segments.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::labels::{ClauseIndex, LabelSet, Selector};
+use crate::model::{Mode, NamespaceName, Scope, SegmentName};
+
+/// The configuration in force. [`Default`] is what an empty ConfigMap means: Audit everywhere, nothing protected.
+#[derive(Debug, Default)]
+pub struct Guardrails {
+    /// Which text this came from.
+    pub revision: Revision,
+    /// `spec.mode`: for segments and checks that do not say.
+    pub mode: Mode,
+    /// `spec.rollout`.
+    pub rollout: Rollout,
+    /// `spec.systemNamespaces`, or its default.
+    pub system_namespaces: BTreeSet<NamespaceName>,
+    /// The segments, sorted by name; a [`SegmentId`] is a position here.
+    pub segments: Vec<Segment>,
+    /// Every clause of every segment.
+    pub index: ClauseIndex,
+    /// The segments whose consent is in a namespace, by that namespace.
+    pub consents: BTreeMap<NamespaceName, Vec<SegmentId>>,
+}
+
+/// Which text a configuration came from: a short digest of all documents, the same on every replica.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Revision(pub String);
+
+impl std::fmt::Display for Revision {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// `spec.rollout`: the most that happens in a namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rollout {
+    /// The cap where a namespace is not named; none means no cap.
+    pub default: Option<Mode>,
+    /// The cap of each namespace that is named.
+    pub namespaces: BTreeMap<NamespaceName, Mode>,
+}
+
+impl Rollout {
+    /// What a rule's mode comes to in a namespace: the weaker of the two.
+    pub fn cap(&self, namespace: &str, mode: Mode) -> Mode {
+        self.namespaces
+            .get(namespace)
+            .copied()
+            .or(self.default)
+            .map_or(mode, |cap| cap.min(mode))
+    }
+}
+
+/// A segment's place in [`Guardrails::segments`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SegmentId(pub u32);
+
+/// A protected set of pods.
+#[derive(Debug)]
+pub struct Segment {
+    /// Its name.
+    pub name: SegmentName,
+    /// Shown in denials; empty where there is none.
+    pub description: String,
+    /// What happens where it refuses, before the rollout's cap.
+    pub mode: Mode,
+    /// Where its permissions are asked (while that namespace exists).
+    pub consent: Scope,
+    /// Who is inside.
+    pub members: Vec<Clause>,
+    /// Whom its policies let in.
+    pub clients: Vec<Clause>,
+    /// `guardAccess`: whether exec and its kin are asked for too.
+    pub guard_access: bool,
+}
+
+impl Segment {
+    /// A clause by its side and position.
+    pub fn clause(&self, side: Side, position: u16) -> &Clause {
+        match side {
+            Side::Member => &self.members[usize::from(position)],
+            Side::Client => &self.clients[usize::from(position)],
+        }
+    }
+}
+
+/// One namespaces + podSelector pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clause {
+    /// In which namespaces.
+    pub namespaces: NamespaceSet,
+    /// Which pods there.
+    pub pods: Selector,
+}
+
+/// The namespaces of a clause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamespaceSet {
+    /// Exact names; `kubernetes.io/metadata.name` cannot be forged, and neither can these.
+    Named(BTreeSet<NamespaceName>),
+    /// By the namespace's labels, which change: a selector of `{}` is every namespace.
+    Selected(Selector),
+}
+
+impl NamespaceSet {
+    /// Whether a namespace of this name and these labels is in the set.
+    pub fn contains(&self, name: &str, labels: &impl LabelSet) -> bool {
+        match self {
+            Self::Named(names) => names.contains(name),
+            Self::Selected(selector) => selector.matches(labels),
+        }
+    }
+
+    /// Whether the answer hangs on the namespace's labels, which may have changed since they were seen.
+    pub fn depends_on_labels(&self) -> bool {
+        matches!(self, Self::Selected(selector) if !selector.is_everything())
+    }
+}
+
+/// Which list of a segment a clause stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Side {
+    /// `members`.
+    Member,
+    /// `clients`.
+    Client,
+}
+
+impl Side {
+    /// The key as it stands in configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Member => "members",
+            Self::Client => "clients",
+        }
+    }
+}
+
+/// One clause of one segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClauseId {
+    /// Of which segment.
+    pub segment: SegmentId,
+    /// In which list.
+    pub side: Side,
+    /// At which position there.
+    pub position: u16,
+}
+
+impl Guardrails {
+    /// The segment of this id.
+    pub fn segment(&self, id: SegmentId) -> &Segment {
+        &self.segments[id.0 as usize]
+    }
+
+    /// The clause of this id.
+    pub fn clause(&self, id: ClauseId) -> &Clause {
+        self.segment(id.segment).clause(id.side, id.position)
+    }
+
+    /// What a segment's refusal comes to in a namespace.
+    pub fn segment_mode(&self, id: SegmentId, namespace: &str) -> Mode {
+        self.rollout.cap(namespace, self.segment(id).mode)
+    }
+
+    /// Where anything can be denied. Outside of it every webhook may fail open.
+    pub fn enforced(&self) -> EnforcedNamespaces {
+        EnforcedNamespaces::of(self)
+    }
+}
+
+/// The namespaces in which something can be denied, as a namespaceSelector can say it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnforcedNamespaces {
+    /// In these and no others.
+    Only(BTreeSet<NamespaceName>),
+    /// Everywhere but in these.
+    AllBut(BTreeSet<NamespaceName>),
+}
+
+impl EnforcedNamespaces {
+    fn of(guardrails: &Guardrails) -> Self {
+        let enforcing = || {
+            guardrails
+                .segments
+                .iter()
+                .filter(|segment| segment.mode == Mode::Enforce)
+        };
+        let clauses = || enforcing().flat_map(|segment| segment.members.iter().chain(&segment.clients));
+        let mut named = BTreeSet::new();
+        let mut anywhere = false;
+        for clause in clauses() {
+            match &clause.namespaces {
+                NamespaceSet::Named(names) => named.extend(names.iter().cloned()),
+                NamespaceSet::Selected(_) => anywhere = true,
+            }
+        }
+        let enforceable = |name: &NamespaceName| {
+            guardrails.rollout.cap(name.as_str(), Mode::Enforce) == Mode::Enforce
+                && !guardrails.system_namespaces.contains(name)
+        };
+        let capped_by_default = guardrails.rollout.default.is_some_and(|cap| cap < Mode::Enforce);
+        match (anywhere, capped_by_default) {
+            (false, _) => Self::Only(named.into_iter().filter(enforceable).collect()),
+            (true, true) => Self::Only(
+                guardrails
+                    .rollout
+                    .namespaces
+                    .keys()
+                    .filter(|name| enforceable(name))
+                    .cloned()
+                    .collect(),
+            ),
+            (true, false) => {
+                let capped = guardrails.rollout.namespaces.keys().filter(|name| !enforceable(name));
+                Self::AllBut(capped.chain(&guardrails.system_namespaces).cloned().collect())
+            }
+        }
+    }
+
+    /// Whether something can be denied there.
+    pub fn contains(&self, namespace: &str) -> bool {
+        match self {
+            Self::Only(names) => names.contains(namespace),
+            Self::AllBut(names) => !names.contains(namespace),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! [`Finding`]: one rule's result for one request, with the permission that would settle it.
+
+use serde::Serialize;
+
+use super::{Mode, Permission, SegmentName};
+
+/// The name of a rule, as in RULES and in `ringfence explain`.
+pub type RuleName = &'static str;
+
+/// One rule's result for one request. A static reason to group by, a detail to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Which rule.
+    pub rule: RuleName,
+    /// What it found: static, to group by.
+    pub reason: Reason,
+    /// What happens where it refuses, after the rollout's cap.
+    pub mode: Mode,
+    /// The segment it is about, if it is about one.
+    pub segment: Option<SegmentName>,
+    /// The clause that matched, e.g. `clients[0]`.
+    pub clause: Option<String>,
+    /// The permission that would settle it.
+    pub permission: Option<Permission>,
+    /// What happened, e.g. `may not connect to segment payments-db`: reads on after the subject.
+    pub what: String,
+    /// Why the rule looked, e.g. `label app=hollowapp matches clients[0] of payments-db (...)`.
+    pub why: String,
+}
+
+/// The static reason of a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub enum Reason {
+    /// The permission was asked and is held.
+    Permitted,
+    /// The controller that made this was judged when its owner's template was written.
+    Inherited,
+    /// The permission was asked and is not held.
+    LacksPermission,
+    /// What had to be known could not be learned (no answer, no read, no decode).
+    Unanswered,
+}
+
+impl Reason {
+    /// Whether the rule refuses for this reason.
+    pub fn refuses(self) -> bool {
+        match self {
+            Self::Permitted | Self::Inherited => false,
+            Self::LacksPermission | Self::Unanswered => true,
+        }
+    }
+
+    /// As it stands in records and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Permitted => "Permitted",
+            Self::Inherited => "Inherited",
+            Self::LacksPermission => "LacksPermission",
+            Self::Unanswered => "Unanswered",
+        }
+    }
+}

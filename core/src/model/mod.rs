@@ -1,0 +1,25 @@
+//! The words that every part of ringfence shares, one file each: what was asked ([`Request`], [`Placement`],
+//! [`Identity`]), what has to be known to answer it ([`Snapshot`], [`Question`], [`Answers`]), what is found
+//! ([`Finding`], [`Permission`]) and what is answered ([`Decision`]).
+
+mod decision;
+mod finding;
+mod identity;
+mod mode;
+mod name;
+mod permission;
+mod placement;
+mod question;
+mod request;
+mod snapshot;
+
+pub use decision::{Decision, RetryAfter, Verdict};
+pub use finding::{Finding, Reason, RuleName};
+pub use identity::{Identity, ServiceAccount};
+pub use mode::Mode;
+pub use name::{InvalidName, NamespaceName, SegmentName};
+pub use permission::{GROUP, Permission, Scope, Verb};
+pub use placement::{ControllerReference, Controllers, Placement, PlacementKind, Runs};
+pub use question::{Answer, Answers, Asked, ObjectReference, Owner, Question, Who};
+pub use request::{Action, Operation, Request, Subject};
+pub use snapshot::{Namespace, Namespaces, Snapshot};

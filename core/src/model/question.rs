@@ -1,0 +1,116 @@
+//! [`Question`] and [`Answer`]: what the rules have to know beyond the snapshot. The core asks in values; a driver
+//! answers them from the live cluster or from manifests, so that both decide the same.
+
+use std::fmt;
+
+use super::{Mode, Namespace, NamespaceName, Permission};
+
+/// Something that a decision has to know.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Question {
+    /// May they? Answered by a SubjectAccessReview.
+    Allowed(Who, Permission),
+    /// The namespace as it stands now: a read that began after the review arrived.
+    Namespace(NamespaceName),
+    /// The owner of an object, with the template it makes pods from, as it stands now.
+    Owner(ObjectReference),
+}
+
+/// As whom a permission is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// As the request's own identity, whole.
+    Requester,
+    /// As this user, member of `system:authenticated` alone: a delegate's second review.
+    User(String),
+}
+
+/// A built-in object by reference.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ObjectReference {
+    /// API group, empty for the core group.
+    pub group: String,
+    /// API version, e.g. `v1`.
+    pub version: String,
+    /// Plural resource, e.g. `replicasets`.
+    pub resource: String,
+    /// JSON pointer to the template, e.g. `/spec/template`.
+    pub template: String,
+    /// Namespace of the object.
+    pub namespace: NamespaceName,
+    /// Name of the object.
+    pub name: String,
+}
+
+/// An owner as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Owner {
+    /// The object's uid.
+    pub uid: String,
+    /// The labels of its template, sorted by key; empty where it has none.
+    pub template_labels: Vec<(String, String)>,
+}
+
+/// What is known about a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Question::Allowed`]: true only where an authorizer said `allowed: true`.
+    Allowed(bool),
+    /// To [`Question::Namespace`]: none where it does not exist.
+    Namespace(Option<Namespace>),
+    /// To [`Question::Owner`]: none where it does not exist.
+    Owner(Option<Owner>),
+    /// It could not be answered; the text says why. Never read as a yes.
+    Failed(String),
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Allowed(Who::Requester, permission) => write!(formatter, "may they {permission}"),
+            Self::Allowed(Who::User(user), permission) => {
+                write!(formatter, "may {user} {permission}")
+            }
+            Self::Namespace(name) => write!(formatter, "read namespace {name}"),
+            Self::Owner(owner) => {
+                write!(formatter, "read {} {}/{}", owner.resource, owner.namespace, owner.name)
+            }
+        }
+    }
+}
+
+/// A question with the strongest mode that hangs on it: what can only be recorded or said must not wait as long as what
+/// may be denied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// What has to be known.
+    pub question: Question,
+    /// The strongest mode of a rule that waits for it.
+    pub mode: Mode,
+}
+
+/// The answers so far of one decision. A handful at most, so a list beats a map.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answers(Vec<(Question, Answer)>);
+
+impl Answers {
+    /// No answers yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The answer to a question, if it has been given.
+    pub fn get(&self, question: &Question) -> Option<&Answer> {
+        self.0
+            .iter()
+            .find(|(asked, _)| asked == question)
+            .map(|(_, answer)| answer)
+    }
+
+    /// Adds an answer; the first one given to a question stands.
+    pub fn insert(&mut self, question: Question, answer: Answer) {
+        if self.get(&question).is_none() {
+            self.0.push((question, answer));
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! [`Snapshot`]: the immutable view that one decision reads: configuration and namespaces.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::NamespaceName;
+use crate::guardrails::Guardrails;
+
+/// The immutable view that one decision reads. Made anew at every change and swapped whole; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// The configuration in force.
+    pub guardrails: Arc<Guardrails>,
+    /// Every namespace as last seen; may lag behind the API server.
+    pub namespaces: Arc<Namespaces>,
+}
+
+/// Namespaces by name, as last seen.
+pub type Namespaces = HashMap<NamespaceName, Arc<Namespace>>;
+
+/// A namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Namespace {
+    /// Its uid: a namespace made anew under the same name has another.
+    pub uid: String,
+    /// Its labels, sorted by key.
+    pub labels: Vec<(String, String)>,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+}

@@ -1,0 +1,1 @@
+//! Certificates: from files, with reload, or our own, kept in a Secret.

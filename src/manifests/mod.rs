@@ -1,0 +1,1 @@
+//! What ringfence is installed by, generated: RBAC, CRDs, Deployment, webhook configurations.

@@ -1,0 +1,1 @@
+//! Records: JSON lines, audit annotations and metrics of what was decided.
