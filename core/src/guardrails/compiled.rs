@@ -190,11 +190,11 @@ impl EnforcedNamespaces {
                 .filter(|segment| segment.mode == Mode::Enforce)
         };
         let clauses = || enforcing().flat_map(|segment| segment.members.iter().chain(&segment.clients));
-        let mut named = BTreeSet::new();
+        let mut everyone_named = BTreeSet::new();
         let mut anywhere = false;
         for clause in clauses() {
             match &clause.namespaces {
-                NamespaceSet::Named(names) => named.extend(names.iter().cloned()),
+                NamespaceSet::Named(names) => everyone_named.extend(names.iter().cloned()),
                 NamespaceSet::Selected(_) => anywhere = true,
             }
         }
@@ -204,7 +204,7 @@ impl EnforcedNamespaces {
         };
         let capped_by_default = guardrails.rollout.default.is_some_and(|cap| cap < Mode::Enforce);
         match (anywhere, capped_by_default) {
-            (false, _) => Self::Only(named.into_iter().filter(enforceable).collect()),
+            (false, _) => Self::Only(everyone_named.into_iter().filter(enforceable).collect()),
             (true, true) => Self::Only(
                 guardrails
                     .rollout
