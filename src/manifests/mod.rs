@@ -1,1 +1,3 @@
 //! What ringfence is installed by, generated: RBAC, CRDs, Deployment, webhook configurations.
+
+pub mod roles;

@@ -1,0 +1,115 @@
+//! The ClusterRoles that ringfence publishes: one a segment and verb (`ringfence:payments-db:connect`), so that an owner
+//! only has to bind. From the guardrails in, ClusterRoles out; the leader applies them, offline answers count them in.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use ringfence_core::guardrails::Guardrails;
+use ringfence_core::model::{GROUP, SegmentName, Verb};
+
+/// The verbs on segments that a rule gives a meaning to, each with what it lets one do. ringfence's own service account
+/// holds them (RBAC lets nobody publish a role that says more than they hold), and each gets a role per segment.
+pub const SEGMENT_VERBS: &[(Verb, &str)] = &[
+    (
+        Verb::Join,
+        "place pods inside the segment, change what they run, or relabel them out of it",
+    ),
+    (
+        Verb::Connect,
+        "place pods that the segment's policies let in, or change what they run",
+    ),
+    (
+        Verb::Manage,
+        "create the namespace in which the segment's owner consents",
+    ),
+];
+
+/// The label by which everything that ringfence makes is told from what others made.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "ringfence");
+
+/// The name of the ClusterRole that holds `verb` on `segment`.
+pub fn role_name(segment: &SegmentName, verb: Verb) -> String {
+    format!("ringfence:{segment}:{verb}")
+}
+
+/// Every ClusterRole that these guardrails publish, by segment and then in the order of [`SEGMENT_VERBS`].
+pub fn published_roles(guardrails: &Guardrails) -> Vec<ClusterRole> {
+    guardrails
+        .segments
+        .iter()
+        .flat_map(|segment| {
+            SEGMENT_VERBS
+                .iter()
+                .map(|(verb, meaning)| published_role(&segment.name, *verb, meaning))
+        })
+        .collect()
+}
+
+fn published_role(segment: &SegmentName, verb: Verb, meaning: &str) -> ClusterRole {
+    let description = format!("{verb} on segment {segment}: {meaning}. Bind it where the segment's owner consents.");
+    ClusterRole {
+        metadata: ObjectMeta {
+            name: Some(role_name(segment, verb)),
+            labels: Some(BTreeMap::from([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())])),
+            annotations: Some(BTreeMap::from([("ringfence.dev/description".to_owned(), description)])),
+            ..ObjectMeta::default()
+        },
+        rules: Some(vec![PolicyRule {
+            api_groups: Some(vec![GROUP.to_owned()]),
+            resources: Some(vec!["segments".to_owned()]),
+            resource_names: Some(vec![segment.as_str().to_owned()]),
+            verbs: vec![verb.as_str().to_owned()],
+            non_resource_urls: None,
+        }]),
+        aggregation_rule: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringfence_core::guardrails::Segment;
+    use ringfence_core::model::{Mode, Scope};
+
+    use super::*;
+
+    #[test]
+    fn each_segment_and_verb_gets_a_role_that_says_that_and_no_more() {
+        let segment = |name: &str| Segment {
+            name: SegmentName::new(name).expect("a valid name"),
+            description: String::new(),
+            mode: Mode::Enforce,
+            consent: Scope::Cluster,
+            members: Vec::new(),
+            clients: Vec::new(),
+            guard_access: true,
+        };
+        let guardrails = Guardrails {
+            segments: vec![segment("cards"), segment("payments-db")],
+            ..Guardrails::default()
+        };
+
+        let roles = published_roles(&guardrails);
+
+        let names: Vec<_> = roles.iter().filter_map(|role| role.metadata.name.as_deref()).collect();
+        assert_eq!(
+            names,
+            [
+                "ringfence:cards:join",
+                "ringfence:cards:connect",
+                "ringfence:cards:manage",
+                "ringfence:payments-db:join",
+                "ringfence:payments-db:connect",
+                "ringfence:payments-db:manage",
+            ]
+        );
+        let rules = roles[4].rules.as_deref().expect("a published role has rules");
+        let [rule] = rules else {
+            panic!("one rule, not {rules:?}")
+        };
+        assert_eq!(rule.verbs, ["connect"]);
+        assert_eq!(rule.resources.as_deref(), Some(&["segments".to_owned()][..]));
+        assert_eq!(rule.resource_names.as_deref(), Some(&["payments-db".to_owned()][..]));
+        assert_eq!(rule.api_groups.as_deref(), Some(&["ringfence.dev".to_owned()][..]));
+    }
+}
