@@ -1,6 +1,17 @@
-//! The rules, one file each, and [`decide`], which runs them. Sans-IO: a rule that has to know something asks for it, and
-//! a driver answers and calls again.
-use crate::model::{Answers, Asked, Decision, Request, Snapshot};
+//! The rules, one file each, and [`decide`], which runs them. Sans-IO: a rule that has to know something asks for it by
+//! its [`Context`], and a driver answers and calls again. A new rule is one file here and a row in [`RULES`].
+
+mod consent;
+mod context;
+mod message;
+mod provenance;
+mod segments;
+
+use std::cmp::Reverse;
+
+use context::Context;
+
+use crate::model::{Answers, Asked, Decision, Finding, Mode, Reason, Request, RetryAfter, RuleName, Snapshot, Verdict};
 
 /// How far a decision has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +22,82 @@ pub enum Step {
     Done(Decision),
 }
 
+/// The most steps that ask before a decision is done. A driver that is asked more often has found a defect, and must
+/// treat it as an answer that could not be had.
+pub const MOST_ROUNDS: usize = 4;
+
+/// One rule: its name, and what it finds.
+pub struct Rule {
+    /// As it stands in records, metrics and `ringfence explain`.
+    pub name: RuleName,
+    judge: fn(&Context<'_, '_>) -> Vec<Finding>,
+}
+
+/// Every rule, in the order in which they run.
+pub const RULES: &[Rule] = &[
+    Rule {
+        name: segments::NAME,
+        judge: segments::judge,
+    },
+    Rule {
+        name: consent::NAME,
+        judge: consent::judge,
+    },
+];
+
 /// Decides one request by the snapshot and what is known so far. Pure: the same input gives the same step.
 pub fn decide(snapshot: &Snapshot, request: &Request<'_>, answers: &Answers) -> Step {
-    let _ = (snapshot, request, answers);
-    Step::Done(Decision::plain_allow())
+    let context = Context::new(snapshot, request, answers);
+    let findings: Vec<Finding> = RULES.iter().flat_map(|rule| (rule.judge)(&context)).collect();
+    let missing = context.into_missing();
+    if missing.is_empty() {
+        Step::Done(conclude(request, findings))
+    } else {
+        Step::Ask(missing)
+    }
+}
+
+/// Decides although these questions stay unanswered: each is answered with why it could not be. Used where a driver runs
+/// out of time or rounds.
+pub fn decide_unanswered(snapshot: &Snapshot, request: &Request<'_>, answers: &mut Answers, why: &str) -> Decision {
+    loop {
+        match decide(snapshot, request, answers) {
+            Step::Done(decision) => return decision,
+            Step::Ask(missing) => {
+                for asked in missing {
+                    answers.insert(asked.question, crate::model::Answer::Failed(why.to_owned()));
+                }
+            }
+        }
+    }
+}
+
+/// The verdict on what was found.
+fn conclude(request: &Request<'_>, mut findings: Vec<Finding>) -> Decision {
+    findings.sort_by_key(|finding| (Reverse(finding.reason.refuses()), Reverse(finding.mode), finding.reason));
+    let denying: Vec<&Finding> = findings
+        .iter()
+        .filter(|finding| finding.reason.refuses() && finding.mode == Mode::Enforce)
+        .collect();
+    let verdict = if denying.is_empty() {
+        Verdict::Allow
+    } else {
+        let text = message::denial(request, &denying);
+        if denying.iter().all(|finding| finding.reason == Reason::Unanswered) {
+            Verdict::Retry(text, RetryAfter(1))
+        } else {
+            Verdict::Deny(text)
+        }
+    };
+    let warnings = findings
+        .iter()
+        .filter(|finding| finding.reason.refuses() && finding.mode == Mode::Warn)
+        .take(message::MOST_FINDINGS)
+        .map(|finding| message::warning(request, finding))
+        .collect();
+    Decision {
+        verdict,
+        findings,
+        warnings,
+    }
 }

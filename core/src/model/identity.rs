@@ -13,8 +13,11 @@ pub struct Identity<'a> {
     /// The groups, in the order given.
     pub groups: Vec<Cow<'a, str>>,
     /// Extra keys, e.g. `authentication.kubernetes.io/pod-name`, each with its values.
-    pub extra: Vec<(Cow<'a, str>, Vec<Cow<'a, str>>)>,
+    pub extra: Extra<'a>,
 }
+
+/// The extra keys of an identity, each with its values, in the order given.
+pub type Extra<'a> = Vec<(Cow<'a, str>, Vec<Cow<'a, str>>)>;
 
 /// A service account as its user name spells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

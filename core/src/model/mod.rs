@@ -15,7 +15,7 @@ mod snapshot;
 
 pub use decision::{Decision, RetryAfter, Verdict};
 pub use finding::{Finding, Reason, RuleName};
-pub use identity::{Identity, ServiceAccount};
+pub use identity::{Extra, Identity, ServiceAccount};
 pub use mode::Mode;
 pub use name::{InvalidName, NamespaceName, SegmentName};
 pub use permission::{GROUP, Permission, Scope, Verb};

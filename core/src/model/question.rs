@@ -47,6 +47,8 @@ pub struct ObjectReference {
 pub struct Owner {
     /// The object's uid.
     pub uid: String,
+    /// The uid of its own controller, from the one ownerReference with `controller: true`; empty where it has none.
+    pub controller_uid: String,
     /// The labels of its template, sorted by key; empty where it has none.
     pub template_labels: Vec<(String, String)>,
 }

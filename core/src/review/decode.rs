@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::object::{Object, ObjectSeed, display_name, once};
 use super::paths::{self, WritePath};
 use super::text::Text;
-use crate::model::{Action, Controllers, Identity, Operation, Placement, PlacementKind, Request, Runs, Subject};
+use crate::model::{Action, Controllers, Extra, Identity, Operation, Placement, PlacementKind, Request, Runs, Subject};
 
 /// A body that is not an AdmissionReview that can be judged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,14 +79,14 @@ struct UserInfo<'a> {
     #[serde(borrow)]
     groups: Option<Vec<Text<'a>>>,
     #[serde(borrow, deserialize_with = "extra")]
-    extra: Vec<(Cow<'a, str>, Vec<Cow<'a, str>>)>,
+    extra: Extra<'a>,
 }
 
 /// `extra` is a map of lists, kept as pairs.
-fn extra<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(Cow<'de, str>, Vec<Cow<'de, str>>)>, D::Error> {
-    struct Extra;
-    impl<'de> Visitor<'de> for Extra {
-        type Value = Vec<(Cow<'de, str>, Vec<Cow<'de, str>>)>;
+fn extra<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Extra<'de>, D::Error> {
+    struct ExtraVisitor;
+    impl<'de> Visitor<'de> for ExtraVisitor {
+        type Value = Extra<'de>;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
             formatter.write_str("a map of lists of strings")
@@ -110,7 +110,7 @@ fn extra<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(Cow<'de, str
             Ok(pairs)
         }
     }
-    deserializer.deserialize_any(Extra)
+    deserializer.deserialize_any(ExtraVisitor)
 }
 
 /// The AdmissionReview around the request. The uid is handed out as soon as it is read, so that it is known even where the

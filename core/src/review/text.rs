@@ -73,8 +73,8 @@ impl<'de> Visitor<'de> for TextMapVisitor {
         if !sorted {
             let mut keys: Vec<&str> = pairs.iter().map(|(key, _)| key.as_ref()).collect();
             keys.sort_unstable();
-            if let Some(pair) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
-                return Err(A::Error::custom(format_args!("key {:?} comes twice", pair[0])));
+            if let Some([key, _]) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
+                return Err(A::Error::custom(format_args!("key {key:?} comes twice")));
             }
         }
         Ok(TextMap(pairs))

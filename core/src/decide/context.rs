@@ -1,0 +1,113 @@
+//! [`Context`]: what a rule may read and ask. Asking gives the answer if it is there; if not, the question is kept and the
+//! rule goes on as far as it can, so that all questions of a step are asked at once.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use crate::model::{
+    Answer, Answers, Asked, Mode, Namespace, NamespaceName, Permission, Question, Request, Scope, Snapshot, Who,
+};
+
+/// What a rule may read and ask.
+pub(super) struct Context<'c, 'r> {
+    pub(super) snapshot: &'c Snapshot,
+    pub(super) request: &'c Request<'r>,
+    answers: &'c Answers,
+    missing: RefCell<Vec<Asked>>,
+}
+
+/// What became of a read or a review.
+pub(super) enum Known<T> {
+    /// The answer.
+    Yes(T),
+    /// Asked; not answered yet.
+    Pending,
+    /// It could not be answered, and why.
+    Failed(String),
+}
+
+impl<'c, 'r> Context<'c, 'r> {
+    pub(super) fn new(snapshot: &'c Snapshot, request: &'c Request<'r>, answers: &'c Answers) -> Self {
+        Self {
+            snapshot,
+            request,
+            answers,
+            missing: RefCell::default(),
+        }
+    }
+
+    /// The questions that are still open, each once with its strongest mode.
+    pub(super) fn into_missing(self) -> Vec<Asked> {
+        self.missing.into_inner()
+    }
+
+    /// The answer, none where it is not there yet; then it will be asked.
+    pub(super) fn ask(&self, question: Question, mode: Mode) -> Option<&'c Answer> {
+        let answer = self.answers.get(&question);
+        if answer.is_none() {
+            let mut missing = self.missing.borrow_mut();
+            match missing.iter_mut().find(|asked| asked.question == question) {
+                Some(asked) => asked.mode = asked.mode.max(mode),
+                None => missing.push(Asked { question, mode }),
+            }
+        }
+        answer
+    }
+
+    /// Whether the requester holds a permission.
+    pub(super) fn allowed(&self, permission: Permission, mode: Mode) -> Known<bool> {
+        match self.ask(Question::Allowed(Who::Requester, permission), mode) {
+            None => Known::Pending,
+            Some(Answer::Allowed(allowed)) => Known::Yes(*allowed),
+            Some(Answer::Failed(why)) => Known::Failed(why.clone()),
+            Some(other) => Known::Failed(format!("the review was answered with {other:?}")),
+        }
+    }
+
+    /// A namespace as last seen.
+    pub(super) fn cached_namespace(&self, name: &str) -> Option<&'c Arc<Namespace>> {
+        self.snapshot.namespaces.get(name)
+    }
+
+    /// A namespace as it stands now, none where it does not exist.
+    pub(super) fn live_namespace(&self, name: &NamespaceName, mode: Mode) -> Known<Option<&'c Namespace>> {
+        match self.ask(Question::Namespace(name.clone()), mode) {
+            None => Known::Pending,
+            Some(Answer::Namespace(namespace)) => Known::Yes(namespace.as_ref()),
+            Some(Answer::Failed(why)) => Known::Failed(why.clone()),
+            Some(other) => Known::Failed(format!("the read was answered with {other:?}")),
+        }
+    }
+
+    /// Where a consent is asked now. While its namespace does not exist or terminates, consent is the cluster's: whoever
+    /// makes the namespace would come to hold every verb in it.
+    pub(super) fn consent(&self, consent: &Scope, mode: Mode) -> Known<Scope> {
+        let Scope::Namespace(name) = consent else {
+            return Known::Yes(Scope::Cluster);
+        };
+        let stands = |namespace: &Namespace| !namespace.terminating;
+        if self
+            .cached_namespace(name.as_str())
+            .is_some_and(|cached| stands(cached))
+        {
+            return Known::Yes(consent.clone());
+        }
+        // The cache may lag behind a namespace that has just been made: only the API server knows that it is absent.
+        match self.live_namespace(name, mode) {
+            Known::Pending => Known::Pending,
+            Known::Failed(why) => Known::Failed(why),
+            Known::Yes(Some(namespace)) if stands(namespace) => Known::Yes(consent.clone()),
+            Known::Yes(_) => Known::Yes(Scope::Cluster),
+        }
+    }
+
+    /// What a failure to learn something comes to in the request's namespace: in system namespaces it never denies.
+    pub(super) fn failure_mode(&self, mode: Mode) -> Mode {
+        let namespace = self.request.subject.namespace.as_ref();
+        if self.snapshot.guardrails.system_namespaces.contains(namespace) {
+            mode.min(Mode::Warn)
+        } else {
+            mode
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What people read: the denial that kubectl prints and the warning lines. Untrusted words (user names above all) are
+//! quoted, so that nobody writes lines of their own into it.
+
+use crate::model::{Finding, Identity, Permission, Reason, Request, Scope};
+
+/// The most findings that one answer tells; the rest are counted.
+pub(super) const MOST_FINDINGS: usize = 5;
+
+/// The most characters of a warning: clients may cut what is longer.
+const MOST_WARNING_CHARACTERS: usize = 120;
+
+/// The text of a denial: every finding with why it is so, how to check it and what would settle it.
+pub(super) fn denial(request: &Request<'_>, findings: &[&Finding]) -> String {
+    let mut text = findings
+        .iter()
+        .take(MOST_FINDINGS)
+        .map(|finding| explained(request, finding))
+        .collect::<Vec<_>>()
+        .join("\n");
+    if findings.len() > MOST_FINDINGS {
+        text.push_str(&format!("\nand {} more", findings.len() - MOST_FINDINGS));
+    }
+    text
+}
+
+fn explained(request: &Request<'_>, finding: &Finding) -> String {
+    let user = quoted(&request.identity.username);
+    let mut text = match finding.reason {
+        Reason::Unanswered => format!(
+            "{} {} for now: whether user {user} holds the permission could not be found out. Try again.",
+            request.subject, finding.what
+        ),
+        _ => format!(
+            "{} {}: user {user} lacks the permission.",
+            request.subject, finding.what
+        ),
+    };
+    text.push_str(&format!("\n  why:   {}", finding.why));
+    if let Some(permission) = &finding.permission {
+        text.push_str(&format!("\n  check: {}", permission.can_i()));
+        if finding.reason == Reason::LacksPermission {
+            text.push_str(&format!("\n  grant: {}", grant(permission, &request.identity)));
+        }
+    }
+    text
+}
+
+/// The `ringfence grant` line that prints what would settle it.
+fn grant(permission: &Permission, identity: &Identity<'_>) -> String {
+    let Permission {
+        verb,
+        resource,
+        name,
+        scope,
+        ..
+    } = permission;
+    let cluster = match scope {
+        Scope::Cluster => " --cluster",
+        Scope::Namespace(_) => "",
+    };
+    let subject = match identity.service_account() {
+        Some(account) => format!(
+            "--serviceaccount {}",
+            shell_word(&format!("{}:{}", account.namespace, account.name))
+        ),
+        None => format!("--user {}", shell_word(&identity.username)),
+    };
+    format!("ringfence grant {verb} {resource}/{name}{cluster} {subject}")
+}
+
+/// One line that begins `ringfence:`.
+pub(super) fn warning(request: &Request<'_>, finding: &Finding) -> String {
+    let user = quoted(&request.identity.username);
+    let rest = match (finding.reason, &finding.permission) {
+        (Reason::Unanswered, _) => "could not be checked".to_owned(),
+        (_, Some(permission)) => match &permission.scope {
+            Scope::Namespace(namespace) => format!("user {user} lacks {} in {namespace}", permission.verb),
+            Scope::Cluster => format!("user {user} lacks {} at the cluster", permission.verb),
+        },
+        (_, None) => format!("user {user} lacks the permission"),
+    };
+    shortened(
+        format!("ringfence: {} {}: {rest}", request.subject, finding.what),
+        MOST_WARNING_CHARACTERS,
+    )
+}
+
+fn shortened(text: String, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        None => text,
+        Some(_) => text.chars().take(limit - 1).chain(['…']).collect(),
+    }
+}
+
+/// In double quotes, with everything that could break a line escaped.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", shortened(text.escape_debug().to_string(), 256))
+}
+
+/// As one word of a POSIX shell.
+fn shell_word(text: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_.:@/+=,%".contains(character);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        let visible: String = text.chars().filter(|character| !character.is_control()).collect();
+        format!("'{}'", visible.replace('\'', r"'\''"))
+    }
+}
