@@ -1,10 +1,14 @@
 //! HTTPS: TLS with reload, the router, limits, health, drain. Takes bodies off the wire, hands them to a [`Reviewer`] and
 //! puts its [`Reply`] on the wire; knows nothing of rules.
 
+mod readiness;
+
 use std::future::Future;
 
 use bytes::Bytes;
 use ringfence_core::review::Webhook;
+
+pub use readiness::{Condition, Missing, Readiness};
 
 /// Whoever decides reviews: the engine, or in benchmarks a floor that allows everything.
 pub trait Reviewer: Send + Sync + 'static {
