@@ -1,1 +1,38 @@
-//! A real Kubernetes control plane for tests.
+//! A real Kubernetes control plane for tests: kube-apiserver, etcd, kube-controller-manager,
+//! kube-scheduler, kubectl, and kwok as the stand-in for kubelets, on free ports of 127.0.0.1.
+//!
+//! Where to look:
+//! - `assets`, `go_build`: the programs, built once from the Go modules in `go/`;
+//! - `options`, `components`, `control_plane`: what is started, with which flags, and when it is ready;
+//! - `process`, `directory`: children and files that never outlive the test, however it ends;
+//! - `kubectl`, `http`: asking the API server as somebody;
+//! - `shared`: one control plane for the tests of a binary, and skipping where there is none.
+//!
+//! Functions that tests call to ask something panic where the answer is not the expected one, as
+//! assertions do; starting returns errors.
+
+mod assets;
+mod authority;
+mod components;
+mod control_plane;
+mod directory;
+mod go_build;
+mod http;
+mod kubeconfig;
+mod kubectl;
+mod options;
+mod ports;
+mod process;
+mod shared;
+mod wait;
+
+pub use assets::{Assets, AssetsError, Program};
+pub use authority::AuthorityError;
+pub use control_plane::{ControlPlane, StartError};
+pub use http::{Request, Response};
+pub use kubectl::{Kubectl, Output};
+pub use options::{Controllers, Nodes, Options, User};
+pub use ports::free_port;
+pub use process::{Launch, Process, Signal, Stdout};
+pub use shared::{SharedControlPlane, started_or_skipped};
+pub use wait::{TimedOut, wait_until};
