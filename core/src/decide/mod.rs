@@ -101,3 +101,6 @@ fn conclude(request: &Request<'_>, mut findings: Vec<Finding>) -> Decision {
         warnings,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,3 +161,143 @@ impl ClauseIndex {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::guardrails::{SegmentId, Side};
+    use crate::labels::Labels;
+
+    const KEYS: [&str; 3] = ["app", "tier", "team"];
+    const VALUES: [&str; 3] = ["a", "b", ""];
+    const NAMESPACES: [&str; 3] = ["web", "payments", "dev"];
+
+    fn requirement() -> impl Strategy<Value = Requirement> {
+        let values = prop::collection::btree_set(prop::sample::select(&VALUES[..]), 1..3)
+            .prop_map(|values| values.into_iter().map(str::to_owned).collect::<Vec<_>>());
+        let operator = (0..4_u8, values).prop_map(|(which, values)| match which {
+            0 => Operator::new("In", values),
+            1 => Operator::new("NotIn", values),
+            2 => Operator::new("Exists", Vec::new()),
+            _ => Operator::new("DoesNotExist", Vec::new()),
+        });
+        (prop::sample::select(&KEYS[..]), operator).prop_map(|(key, operator)| Requirement {
+            key: key.to_owned(),
+            operator: operator.expect("valid operator"),
+        })
+    }
+
+    fn selector() -> impl Strategy<Value = Selector> {
+        prop::collection::vec(requirement(), 0..4).prop_map(Selector::new)
+    }
+
+    fn namespaces() -> impl Strategy<Value = NamespaceSet> {
+        let names = prop::collection::btree_set(prop::sample::select(&NAMESPACES[..]), 1..3).prop_map(|names| {
+            let names = names
+                .into_iter()
+                .map(|name| NamespaceName::new(name).expect("valid name"));
+            NamespaceSet::Named(names.collect::<BTreeSet<_>>())
+        });
+        prop_oneof![names, selector().prop_map(NamespaceSet::Selected)]
+    }
+
+    fn labels() -> impl Strategy<Value = Vec<(String, String)>> {
+        prop::collection::btree_map(prop::sample::select(&KEYS[..]), prop::sample::select(&VALUES[..]), 0..4).prop_map(
+            |map| {
+                map.into_iter()
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .collect()
+            },
+        )
+    }
+
+    /// The words of the Kubernetes documentation, one by one, over a plain map.
+    fn naive(selector: &Selector, labels: &[(String, String)]) -> bool {
+        selector.requirements().iter().all(|requirement| {
+            let value = labels
+                .iter()
+                .find(|(key, _)| *key == requirement.key)
+                .map(|(_, value)| value);
+            match &requirement.operator {
+                Operator::In(values) => value.is_some_and(|value| values.contains(value)),
+                Operator::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
+                Operator::Exists => value.is_some(),
+                Operator::DoesNotExist => value.is_none(),
+            }
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        #[test]
+        fn a_selector_matches_what_the_naive_matcher_matches(selector in selector(), labels in labels()) {
+            prop_assert_eq!(selector.matches(&labels), naive(&selector, &labels));
+        }
+
+        #[test]
+        fn the_index_finds_what_a_linear_scan_finds(
+            clauses in prop::collection::vec((namespaces(), selector()), 0..40),
+            namespace in prop::sample::select(&NAMESPACES[..]),
+            labels in labels(),
+        ) {
+            let clauses: Vec<Clause> =
+                clauses.into_iter().map(|(namespaces, pods)| Clause { namespaces, pods }).collect();
+            let ids: Vec<(ClauseId, &Clause)> = clauses
+                .iter()
+                .enumerate()
+                .map(|(position, clause)| {
+                    let segment = SegmentId(u32::try_from(position).expect("small"));
+                    (ClauseId { segment, side: Side::Client, position: 0 }, clause)
+                })
+                .collect();
+            let scanned: Vec<ClauseId> = ids
+                .iter()
+                .filter(|(_, clause)| naive(&clause.pods, &labels))
+                .filter(|(_, clause)| match &clause.namespaces {
+                    NamespaceSet::Named(names) => names.contains(namespace),
+                    NamespaceSet::Selected(_) => true,
+                })
+                .map(|(id, _)| *id)
+                .collect();
+            prop_assert_eq!(ClauseIndex::new(&ids).candidates(namespace, &labels), scanned);
+        }
+    }
+
+    #[test]
+    fn a_label_that_every_clause_wants_does_not_make_a_lookup_visit_them_all() {
+        let clause = |team: usize| {
+            let equals = |key: &str, value: String| Requirement {
+                key: key.to_owned(),
+                operator: Operator::new("In", vec![value]).expect("valid"),
+            };
+            Clause {
+                namespaces: NamespaceSet::Selected(Selector::everything()),
+                pods: Selector::new(vec![equals("app", "db".into()), equals("team", format!("t{team}"))]),
+            }
+        };
+        let clauses: Vec<Clause> = (0..1_000).map(clause).collect();
+        let id = |position: usize| ClauseId {
+            segment: SegmentId(u32::try_from(position).expect("small")),
+            side: Side::Member,
+            position: 0,
+        };
+        let ids: Vec<_> = clauses
+            .iter()
+            .enumerate()
+            .map(|(position, clause)| (id(position), clause))
+            .collect();
+        let index = ClauseIndex::new(&ids);
+        assert!(
+            index.selected.by_value["team"].values().all(|filed| filed.len() == 1),
+            "filed under the rarer label"
+        );
+        assert!(!index.selected.by_value.contains_key("app"));
+        let labels: Labels<'_> = [("app", "db"), ("team", "t7")].into_iter().collect();
+        assert_eq!(index.candidates("web", &labels), [id(7)]);
+    }
+}

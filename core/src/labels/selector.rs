@@ -125,3 +125,74 @@ impl Selector {
         words
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::labels::Labels;
+
+    fn requirement(key: &str, operator: &str, values: &[&str]) -> Requirement {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        Requirement {
+            key: key.to_owned(),
+            operator: Operator::new(operator, values).expect("valid operator"),
+        }
+    }
+
+    #[rstest]
+    #[case("In", &["a", "b"], Some("a"), true)]
+    #[case("In", &["a", "b"], Some("c"), false)]
+    #[case("In", &["a"], None, false)]
+    #[case("In", &[""], Some(""), true)]
+    #[case("In", &[""], None, false)]
+    #[case("NotIn", &["a"], Some("a"), false)]
+    #[case("NotIn", &["a"], Some(""), true)]
+    #[case("NotIn", &["a"], None, true)]
+    #[case("Exists", &[], Some(""), true)]
+    #[case("Exists", &[], None, false)]
+    #[case("DoesNotExist", &[], Some(""), false)]
+    #[case("DoesNotExist", &[], None, true)]
+    fn absent_and_empty_are_told_apart(
+        #[case] operator: &str,
+        #[case] values: &[&str],
+        #[case] value: Option<&str>,
+        #[case] matches: bool,
+    ) {
+        let selector = Selector::new(vec![requirement("app", operator, values)]);
+        let labels: Labels<'_> = value.map(|value| ("app", value)).into_iter().collect();
+        assert_eq!(selector.matches(&labels), matches);
+    }
+
+    #[test]
+    fn no_requirement_matches_everything() {
+        assert!(Selector::everything().matches(&Labels::default()));
+        assert!(Selector::everything().matches(&[("app", "a")].into_iter().collect::<Labels<'_>>()));
+    }
+
+    #[test]
+    fn every_requirement_must_hold() {
+        let selector = Selector::new(vec![
+            requirement("app", "In", &["a"]),
+            requirement("tier", "Exists", &[]),
+        ]);
+        assert!(!selector.matches(&[("app", "a")].into_iter().collect::<Labels<'_>>()));
+        assert!(selector.matches(&[("app", "a"), ("tier", "")].into_iter().collect::<Labels<'_>>()));
+    }
+
+    #[rstest]
+    #[case("In", &[], InvalidSelector::NoValues { operator: "In" })]
+    #[case("NotIn", &[], InvalidSelector::NoValues { operator: "NotIn" })]
+    #[case("Exists", &["a"], InvalidSelector::Values { operator: "Exists" })]
+    #[case("DoesNotExist", &["a"], InvalidSelector::Values { operator: "DoesNotExist" })]
+    #[case("in", &["a"], InvalidSelector::UnknownOperator("in".into()))]
+    fn what_the_api_server_refuses_is_refused(
+        #[case] operator: &str,
+        #[case] values: &[&str],
+        #[case] error: InvalidSelector,
+    ) {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        assert_eq!(Operator::new(operator, values), Err(error));
+    }
+}

@@ -13,3 +13,6 @@ pub use object::{HARMLESS_TEMPLATE_ANNOTATIONS, Shape};
 pub use paths::{Condition, WRITE_PATHS, WritePath};
 pub use respond::{respond, respond_invalid};
 pub use webhook::{Failure, Webhook};
+
+#[cfg(test)]
+mod tests;
