@@ -1,1 +1,27 @@
 //! The command line: one file a subcommand; the only place that prints.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Makes network segmentation hold: asks RBAC whether whoever creates, relabels or re-images a workload may put it where
+/// NetworkPolicies let it in.
+#[derive(Debug, Parser)]
+#[command(name = "ringfence", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+/// Runs one command. What goes wrong is said on stderr, with its causes, and gives exit code 1.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let Arguments { command } = arguments;
+    let outcome: anyhow::Result<ExitCode> = match command {};
+    outcome.unwrap_or_else(|error| {
+        eprintln!("ringfence: {error:#}");
+        ExitCode::FAILURE
+    })
+}
