@@ -1,10 +1,14 @@
 //! Questions to answers: the [`Answerer`]s (live: the API server behind a cache; offline: manifests) and the engine that
 //! drives a decision with one.
 
+mod by_webhook;
+
 use std::future::Future;
 use std::time::Instant;
 
 use ringfence_core::model::{Answer, Asked, Identity, Question};
+
+pub use by_webhook::ByWebhook;
 
 /// Whoever answers the core's questions.
 pub trait Answerer: Send + Sync + 'static {
