@@ -21,6 +21,7 @@ use crate::options::{Controllers, Nodes, Options, User};
 use crate::ports::free_port;
 use crate::process::{Launch, Process, Stdout};
 use crate::wait::{TimedOut, wait_until};
+use crate::watch_gate::WatchGate;
 
 /// How long each step of a start may take; a loaded machine is slow, not broken.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -69,6 +70,7 @@ pub struct ControlPlane {
     // Dropped first, the last started first: nobody is left to talk to the ones before.
     processes: Vec<Process>,
     api: Api,
+    port: u16,
     server: String,
     assets: Assets,
     authority: Authority,
@@ -100,6 +102,7 @@ impl ControlPlane {
         let mut cluster = Self {
             processes: Vec::new(),
             api: Api::new(&server, &authority.pem())?,
+            port,
             server,
             assets: assets.clone(),
             authority,
@@ -109,7 +112,7 @@ impl ControlPlane {
         let token_keys = cluster.authority.token_keys()?;
         cluster.enroll(options)?;
         let etcd = cluster.start_etcd()?;
-        cluster.start_api_server(port, etcd, &token_keys)?;
+        cluster.start_api_server(etcd, &token_keys)?;
         if options.controllers != Controllers::Absent {
             cluster.start_controllers(options.controllers, &token_keys)?;
         }
@@ -152,13 +155,13 @@ impl ControlPlane {
         Ok(client)
     }
 
-    fn start_api_server(&mut self, port: u16, etcd: u16, token_keys: &TokenKeys) -> Result<(), StartError> {
+    fn start_api_server(&mut self, etcd: u16, token_keys: &TokenKeys) -> Result<(), StartError> {
         let directory = self.files.path();
         let policy = directory.join("audit-policy.yaml");
         fs::write(&policy, components::AUDIT_POLICY)?;
         let arguments = components::api_server(&ApiServer {
             directory,
-            port,
+            port: self.port,
             etcd,
             authority: &self.authority.certificate(),
             serving: &self.authority.issue("kube-apiserver", &["127.0.0.1", "localhost"])?,
@@ -355,6 +358,21 @@ impl ControlPlane {
         let log = fs::read_to_string(self.audit_log()).expect("kube-apiserver made its audit log");
         // The last line may be half written.
         log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Starts a gate to the API server whose watches can be stalled.
+    ///
+    /// # Errors
+    /// If there is no port or no certificate for it.
+    pub fn watch_gate(&self) -> Result<WatchGate, StartError> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let identity = self.authority.issue("watch-gate", &["127.0.0.1"])?;
+        Ok(WatchGate::start(address, &self.authority.certificate(), &identity)?)
+    }
+
+    /// The file of one of the programs.
+    pub fn program(&self, program: Program) -> PathBuf {
+        self.assets.program(program)
     }
 
     /// The URL of the API server.

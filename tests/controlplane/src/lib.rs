@@ -6,6 +6,7 @@
 //! - `options`, `components`, `control_plane`: what is started, with which flags, and when it is ready;
 //! - `process`, `directory`: children and files that never outlive the test, however it ends;
 //! - `kubectl`, `http`: asking the API server as somebody;
+//! - `forward`, `watch_gate`: what stands between the API server and a replica, and how it fails;
 //! - `shared`: one control plane for the tests of a binary, and skipping where there is none.
 //!
 //! Functions that tests call to ask something panic where the answer is not the expected one, as
@@ -16,6 +17,7 @@ mod authority;
 mod components;
 mod control_plane;
 mod directory;
+mod forward;
 mod go_build;
 mod http;
 mod kubeconfig;
@@ -25,10 +27,12 @@ mod ports;
 mod process;
 mod shared;
 mod wait;
+mod watch_gate;
 
 pub use assets::{Assets, AssetsError, Program};
 pub use authority::AuthorityError;
 pub use control_plane::{ControlPlane, StartError};
+pub use forward::{Forwarder, Reach};
 pub use http::{Request, Response};
 pub use kubectl::{Kubectl, Output};
 pub use options::{Controllers, Nodes, Options, User};
@@ -36,3 +40,4 @@ pub use ports::free_port;
 pub use process::{Launch, Process, Signal, Stdout};
 pub use shared::{SharedControlPlane, started_or_skipped};
 pub use wait::{TimedOut, wait_until};
+pub use watch_gate::WatchGate;
