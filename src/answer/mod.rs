@@ -2,6 +2,7 @@
 //! drives a decision with one.
 
 mod by_webhook;
+pub mod offline;
 
 use std::future::Future;
 use std::time::Instant;

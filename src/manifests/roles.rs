@@ -103,9 +103,9 @@ mod tests {
                 "ringfence:payments-db:manage",
             ]
         );
-        let rules = roles[4].rules.as_deref().expect("a published role has rules");
-        let [rule] = rules else {
-            panic!("one rule, not {rules:?}")
+        let granted = roles[4].rules.as_deref().expect("a published role has rules");
+        let [rule] = granted else {
+            panic!("one rule, not {granted:?}")
         };
         assert_eq!(rule.verbs, ["connect"]);
         assert_eq!(rule.resources.as_deref(), Some(&["segments".to_owned()][..]));

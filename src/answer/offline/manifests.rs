@@ -1,0 +1,224 @@
+//! [`Manifests`]: files of manifests in, what they say of permissions, namespaces and owners out. Refuses what the API
+//! server would refuse of RBAC objects, with file and line; kinds that no answer needs are skipped and counted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use k8s_openapi::api::core::v1;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use ringfence_core::guardrails::Guardrails;
+use ringfence_core::model::{Namespace, NamespaceName, Namespaces, ObjectReference, Owner};
+use ringfence_core::review::{Shape, WRITE_PATHS};
+use serde_json::Value;
+
+use super::acceptance::{
+    Places, RBAC_GROUP, RoleScope, at_cluster, decode, in_namespace, metadata, role_ref, rules, subjects,
+};
+use super::document::{self, Document, Problem};
+use super::folder::File;
+use super::rbac::Rbac;
+use crate::manifests::roles;
+
+/// Everything that is wrong with a set of manifests; shown one a line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct Problems(pub Vec<Problem>);
+
+/// What manifests say.
+#[derive(Debug, Clone, Default)]
+pub struct Manifests {
+    /// Who may do what.
+    pub rbac: Rbac,
+    /// Every namespace that is written down.
+    pub namespaces: Arc<Namespaces>,
+    /// How many objects of each kind no answer needs.
+    pub skipped: BTreeMap<String, usize>,
+    owners: HashMap<ObjectKey, Arc<Value>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct ObjectKey {
+    group: String,
+    resource: String,
+    namespace: String,
+    name: String,
+}
+
+/// The plural resource of a kind that can be the owner of pods, or hold a template of them: the kinds of the write paths,
+/// and the revisions that a StatefulSet's pods name.
+fn owner_resource(group: &str, kind: &str) -> Option<&'static str> {
+    if (group, kind) == ("apps", "ControllerRevision") {
+        return Some("controllerrevisions");
+    }
+    WRITE_PATHS
+        .iter()
+        .find(|path| matches!(path.shape, Shape::Template(_)) && path.group == group && path.kind == kind)
+        .map(|path| path.resource)
+}
+
+impl Manifests {
+    /// Reads files. All problems of all files are told at once.
+    pub fn parse(files: &[File]) -> Result<Self, Problems> {
+        let mut manifests = Self::default();
+        let mut problems = Vec::new();
+        let mut places = Places::new();
+        for file in files {
+            match document::parse(file) {
+                Ok(documents) => {
+                    for document in documents {
+                        manifests
+                            .add(&document, &mut places)
+                            .unwrap_or_else(|problem| problems.push(problem));
+                    }
+                }
+                Err(unparsed) => problems.extend(unparsed),
+            }
+        }
+        if problems.is_empty() {
+            Ok(manifests)
+        } else {
+            Err(Problems(problems))
+        }
+    }
+
+    /// Counts in the ClusterRoles that ringfence publishes for these guardrails: an owner only has to bind them.
+    pub fn publish(&mut self, guardrails: &Guardrails) {
+        for role in roles::published_roles(guardrails) {
+            // A published role aggregates nothing, so it has no selector that could be invalid.
+            let _ = self.rbac.add_cluster_role(role);
+        }
+    }
+
+    /// Adds or replaces an owner as the API server stores it; what is no owner is passed over.
+    pub fn store(&mut self, object: Value) {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let api_version = text("/apiVersion");
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        if let Some(resource) = owner_resource(group, text("/kind")) {
+            let key = ObjectKey {
+                group: group.to_owned(),
+                resource: resource.to_owned(),
+                namespace: text("/metadata/namespace").to_owned(),
+                name: text("/metadata/name").to_owned(),
+            };
+            self.owners.insert(key, Arc::new(object));
+        }
+    }
+
+    /// The owner of this reference, none where no manifest has it.
+    pub fn owner(&self, reference: &ObjectReference) -> Option<Owner> {
+        let key = ObjectKey {
+            group: reference.group.clone(),
+            resource: reference.resource.clone(),
+            namespace: reference.namespace.to_string(),
+            name: reference.name.clone(),
+        };
+        self.owners.get(&key).map(|object| owner(object, &reference.template))
+    }
+
+    fn add(&mut self, document: &Document, places: &mut Places) -> Result<(), Problem> {
+        let (group, kind) = (document.group(), document.kind.as_str());
+        let is_rbac = group == RBAC_GROUP;
+        if is_rbac && document.api_version != "rbac.authorization.k8s.io/v1" {
+            return Err(document.problem_at(&["apiVersion"], "write apiVersion: rbac.authorization.k8s.io/v1"));
+        }
+        match (is_rbac, kind) {
+            (true, "Role") => {
+                let role: Role = decode(document)?;
+                in_namespace(document, &role.metadata, places)?;
+                rules(
+                    document,
+                    role.rules.as_deref().unwrap_or_default(),
+                    RoleScope::Namespace,
+                )?;
+                self.rbac.add_role(role);
+            }
+            (true, "ClusterRole") => {
+                let role: ClusterRole = decode(document)?;
+                at_cluster(document, &role.metadata, places)?;
+                rules(document, role.rules.as_deref().unwrap_or_default(), RoleScope::Cluster)?;
+                self.rbac
+                    .add_cluster_role(role)
+                    .map_err(|error| document.problem_at(&["aggregationRule"], error.to_string()))?;
+            }
+            (true, "RoleBinding") => {
+                let binding: RoleBinding = decode(document)?;
+                in_namespace(document, &binding.metadata, places)?;
+                role_ref(document, &binding.role_ref, &["Role", "ClusterRole"])?;
+                subjects(
+                    document,
+                    binding.subjects.as_deref().unwrap_or_default(),
+                    RoleScope::Namespace,
+                )?;
+                self.rbac.add_role_binding(binding);
+            }
+            (true, "ClusterRoleBinding") => {
+                let binding: ClusterRoleBinding = decode(document)?;
+                at_cluster(document, &binding.metadata, places)?;
+                role_ref(document, &binding.role_ref, &["ClusterRole"])?;
+                subjects(
+                    document,
+                    binding.subjects.as_deref().unwrap_or_default(),
+                    RoleScope::Cluster,
+                )?;
+                self.rbac.add_cluster_role_binding(binding);
+            }
+            (false, "Namespace") if document.api_version == "v1" => {
+                let namespace: v1::Namespace = decode(document)?;
+                at_cluster(document, &namespace.metadata, places)?;
+                self.add_namespace(document, namespace)?;
+            }
+            _ if owner_resource(group, kind).is_some() => {
+                in_namespace(document, &metadata(document)?, places)?;
+                self.store(document.value());
+            }
+            _ => *self.skipped.entry(kind.to_owned()).or_default() += 1,
+        }
+        Ok(())
+    }
+
+    fn add_namespace(&mut self, document: &Document, namespace: v1::Namespace) -> Result<(), Problem> {
+        let metadata = namespace.metadata;
+        let name = NamespaceName::new(metadata.name.as_deref().unwrap_or_default())
+            .map_err(|error| document.problem_at(&["metadata", "name"], error.to_string()))?;
+        let mut labels = metadata.labels.unwrap_or_default();
+        // The API server sets it, whatever was written.
+        labels.insert("kubernetes.io/metadata.name".to_owned(), name.to_string());
+        let known = Namespace {
+            uid: metadata.uid.unwrap_or_default(),
+            labels: labels.into_iter().collect(),
+            terminating: metadata.deletion_timestamp.is_some(),
+        };
+        Arc::make_mut(&mut self.namespaces).insert(name, Arc::new(known));
+        Ok(())
+    }
+}
+
+/// What a decision has to know of an owner. `template` is the JSON pointer to its template.
+fn owner(object: &Value, template: &str) -> Owner {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    let controllers = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let controller = controllers
+        .into_iter()
+        .flatten()
+        .find(|reference| reference.get("controller") == Some(&Value::Bool(true)));
+    let labels = object
+        .pointer(template)
+        .and_then(|template| template.pointer("/metadata/labels"));
+    let mut template_labels: Vec<_> = labels
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), text(Some(value))))
+        .collect();
+    template_labels.sort_unstable();
+    Owner {
+        uid: text(object.pointer("/metadata/uid")),
+        controller_uid: text(controller.and_then(|reference| reference.get("uid"))),
+        template_labels,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+//! What is read from manifests, and how problems are told.
+
+use ringfence_core::model::SegmentName;
+use rstest::rstest;
+
+use super::*;
+
+fn file(name: &str, text: &str) -> File {
+    File {
+        name: name.to_owned(),
+        text: text.to_owned(),
+    }
+}
+
+fn problems(text: &str) -> String {
+    match Manifests::parse(&[file("rbac.yaml", text)]) {
+        Ok(_) => "accepted".to_owned(),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+const DEPLOYMENT: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: hollowapp, namespace: web, uid: d-1}
+spec:
+  template:
+    metadata: {labels: {tier: front, app: hollowapp}}
+";
+
+fn reference(resource: &str, name: &str, template: &str) -> ObjectReference {
+    ObjectReference {
+        group: "apps".to_owned(),
+        version: "v1".to_owned(),
+        resource: resource.to_owned(),
+        template: template.to_owned(),
+        namespace: NamespaceName::new("web").expect("a valid name"),
+        name: name.to_owned(),
+    }
+}
+
+#[test]
+fn owners_are_found_with_uid_controller_and_template_labels() {
+    let replica_set = "
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata:
+  name: hollowapp-1
+  namespace: web
+  uid: r-1
+  ownerReferences: [{kind: X, name: x, uid: x-1}, {kind: Deployment, name: hollowapp, uid: d-1, controller: true}]
+spec: {template: {metadata: {labels: {app: hollowapp}}}}
+";
+    let files = [
+        file("deployment.yaml", DEPLOYMENT),
+        file("replicaset.yaml", replica_set),
+    ];
+    let manifests = Manifests::parse(&files).expect("valid manifests");
+
+    let deployment = manifests.owner(&reference("deployments", "hollowapp", "/spec/template"));
+    let labels = |pairs: &[(&str, &str)]| {
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).into(), (*value).into()))
+            .collect()
+    };
+    assert_eq!(
+        deployment,
+        Some(Owner {
+            uid: "d-1".into(),
+            controller_uid: String::new(),
+            template_labels: labels(&[("app", "hollowapp"), ("tier", "front")]),
+        })
+    );
+    let replica_set = manifests.owner(&reference("replicasets", "hollowapp-1", "/spec/template"));
+    assert_eq!(
+        replica_set,
+        Some(Owner {
+            uid: "r-1".into(),
+            controller_uid: "d-1".into(),
+            template_labels: labels(&[("app", "hollowapp")]),
+        })
+    );
+    assert_eq!(
+        manifests.owner(&reference("replicasets", "hollowapp", "/spec/template")),
+        None
+    );
+}
+
+#[test]
+fn a_namespace_carries_its_name_as_a_label_whatever_is_written() {
+    let text = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: web, uid: n-1, labels: {kubernetes.io/metadata.name: forged, env: prod}}
+";
+    let manifests = Manifests::parse(&[file("n.yaml", text)]).expect("valid manifests");
+    let namespace = manifests.namespaces.get("web").expect("it was written down");
+    let labels: Vec<_> = namespace
+        .labels
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(labels, [("env", "prod"), ("kubernetes.io/metadata.name", "web")]);
+    assert_eq!(namespace.uid, "n-1");
+    assert!(!namespace.terminating);
+}
+
+#[test]
+fn lists_count_as_their_items_and_unknown_kinds_are_counted() {
+    let text = r#"{"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "b"}},
+        {"apiVersion": "v1", "kind": "NamespaceList", "items": [{"metadata": {"name": "web"}}]}
+    ]}"#;
+    let manifests = Manifests::parse(&[file("list.json", text)]).expect("valid manifests");
+    assert_eq!(manifests.skipped, BTreeMap::from([("Service".to_owned(), 2)]));
+    assert!(manifests.namespaces.contains_key("web"));
+}
+
+#[test]
+fn comments_and_empty_documents_are_passed_over() {
+    assert_eq!(problems("# nothing\n---\n---\n# here\n"), "accepted");
+}
+
+#[test]
+fn published_roles_are_there_to_be_bound() {
+    let guardrails = Guardrails {
+        segments: vec![ringfence_core::guardrails::Segment {
+            name: SegmentName::new("payments-db").expect("a valid name"),
+            description: String::new(),
+            mode: ringfence_core::model::Mode::Enforce,
+            consent: ringfence_core::model::Scope::Cluster,
+            members: Vec::new(),
+            clients: Vec::new(),
+            guard_access: false,
+        }],
+        ..Guardrails::default()
+    };
+    let text = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: b, namespace: payments}
+roleRef: {kind: ClusterRole, name: 'ringfence:payments-db:connect'}
+subjects: [{kind: User, name: ci}]
+";
+    let access = super::super::Access {
+        user: "ci",
+        verb: "connect",
+        group: "ringfence.dev",
+        resource: "segments",
+        name: "payments-db",
+        namespace: "payments",
+        ..super::super::Access::default()
+    };
+    let mut manifests = Manifests::parse(&[file("b.yaml", text)]).expect("valid manifests");
+    assert!(!manifests.rbac.allows(access));
+    manifests.publish(&guardrails);
+    assert!(manifests.rbac.allows(access));
+}
+
+const HEAD: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ";
+
+#[rstest]
+#[case::no_object(
+    "just text",
+    "rbac.yaml:1: not a Kubernetes object: it has no apiVersion; give it one, or take this file out of the folder"
+)]
+#[case::no_kind(
+    "# a comment\n\napiVersion: v1\n",
+    "rbac.yaml:3: not a Kubernetes object: it has no kind; give it one, or take this file out of the folder"
+)]
+#[case::the_second_document(
+    "apiVersion: v1\nkind: Service\n---\nspec: {}\n",
+    "rbac.yaml:4: not a Kubernetes object: it has no apiVersion; give it one, or take this file out of the folder"
+)]
+#[case::an_item(
+    "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n- {}\n",
+    "rbac.yaml:6: not a Kubernetes object: it has no apiVersion; give it one, or take this file out of the folder"
+)]
+#[case::not_yaml("apiVersion: v1\nkind: [b\n", "rbac.yaml:2: unclosed bracket")]
+#[case::a_misspelt_field(
+    "Role\nmetadata: {name: r, namespace: web}\nrules:\n- apiGroups: [a]\n  resources: [b]\n  resourceName: [c]\n  verbs: [d]\n",
+    "rbac.yaml:7: Role r: rules.0.resourceName: unknown field; check its spelling"
+)]
+#[case::a_wrong_type(
+    "Role\nmetadata: {name: r, namespace: web}\nrules:\n- apiGroups: [a]\n  resources: [b]\n  verbs: d\n",
+    "rbac.yaml:7: Role r: rules[0].verbs: invalid type: string \"d\", expected a sequence"
+)]
+#[case::a_label_that_is_no_text(
+    "ClusterRole\nmetadata:\n  name: r\n  labels:\n    a: true\n",
+    "rbac.yaml:6: ClusterRole r: metadata.labels.a: invalid type: boolean `true`, expected a string"
+)]
+#[case::no_verbs(
+    "ClusterRole\nmetadata: {name: r}\nrules:\n- apiGroups: [a]\n  resources: [b]\n",
+    "rbac.yaml:5: ClusterRole r: rules[0]: verbs must hold at least one verb"
+)]
+#[case::no_groups(
+    "ClusterRole\nmetadata: {name: r}\nrules:\n- {resources: [b], verbs: [c]}\n",
+    "rbac.yaml:5: ClusterRole r: rules[0]: apiGroups must hold at least one group (\"\" is the core group)"
+)]
+#[case::no_namespace(
+    "Role\nmetadata: {name: r}\n",
+    "rbac.yaml:3: Role r: has no metadata.namespace; write it down, there is no current namespace here"
+)]
+#[case::no_name(
+    "ClusterRole\nmetadata: {}\n",
+    "rbac.yaml:3: ClusterRole: has no metadata.name; generated names cannot be known here"
+)]
+#[case::a_selector(
+    "ClusterRole\nmetadata: {name: r}\naggregationRule:\n  clusterRoleSelectors: [{matchExpressions: [{key: a, operator: In}]}]\n",
+    "rbac.yaml:5: ClusterRole r: operator In needs at least one value"
+)]
+#[case::a_role_at_the_cluster(
+    "ClusterRoleBinding\nmetadata: {name: b}\nroleRef: {kind: Role, name: r}\n",
+    "rbac.yaml:4: ClusterRoleBinding b: roleRef: kind must be ClusterRole, not \"Role\""
+)]
+#[case::a_subject_kind(
+    "ClusterRoleBinding\nmetadata: {name: b}\nroleRef: {kind: ClusterRole, name: r}\nsubjects:\n- {kind: user, name: a}\n",
+    "rbac.yaml:6: ClusterRoleBinding b: subjects[0]: kind must be User, Group or ServiceAccount, not \"user\""
+)]
+#[case::an_account_of_nowhere(
+    "ClusterRoleBinding\nmetadata: {name: b}\nroleRef: {kind: ClusterRole, name: r}\nsubjects:\n- {kind: ServiceAccount, name: a}\n",
+    "rbac.yaml:6: ClusterRoleBinding b: subjects[0]: has no namespace"
+)]
+#[case::twice(
+    "ClusterRole\nmetadata: {name: r}\n---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: r}\n",
+    "rbac.yaml:5: ClusterRole r: stands twice: first at rbac.yaml:1; keep one"
+)]
+fn problems_are_told_with_file_and_line(#[case] text: &str, #[case] expected: &str) {
+    let is_object = text.starts_with("Role") || text.starts_with("ClusterRole");
+    let text = if is_object {
+        format!("{HEAD}{text}")
+    } else {
+        text.to_owned()
+    };
+    let told = problems(&text);
+    assert!(told.starts_with(expected), "{told}");
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let files = [file("a.yaml", "a: 1\n---\nb: 2\n"), file("b.yaml", "c: [")];
+    let Problems(problems) = Manifests::parse(&files).expect_err("nothing here is valid");
+    let places: Vec<_> = problems.iter().map(Problem::place).collect();
+    assert_eq!(places, ["a.yaml:1", "a.yaml:3", "b.yaml:1"]);
+}

@@ -1,0 +1,79 @@
+//! Offline answers: the core's questions answered from manifests, as the API server would answer them with these applied.
+//! [`folder`] reads files, [`Manifests`] makes sense of them, [`Rbac`] evaluates permissions, [`Offline`] answers.
+
+mod acceptance;
+mod document;
+pub mod folder;
+mod manifests;
+mod rbac;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+pub use document::Problem;
+pub use manifests::{Manifests, Problems};
+pub use rbac::{Access, Rbac};
+use ringfence_core::model::{Answer, Asked, Identity, Permission, Question, Who};
+
+use super::Answerer;
+
+/// Answers from manifests, which can be swapped whole while it answers.
+#[derive(Debug, Clone, Default)]
+pub struct Offline(Arc<ArcSwap<Manifests>>);
+
+impl Offline {
+    /// Answers from these.
+    pub fn new(manifests: Manifests) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(manifests)))
+    }
+
+    /// Answers from these from now on.
+    pub fn replace(&self, manifests: Manifests) {
+        self.0.store(Arc::new(manifests));
+    }
+
+    /// What it answers from now.
+    pub fn manifests(&self) -> Arc<Manifests> {
+        self.0.load_full()
+    }
+}
+
+impl Answerer for Offline {
+    async fn answer(&self, identity: &Identity<'_>, asked: Vec<Asked>, _received: Instant) -> Vec<(Question, Answer)> {
+        let manifests = self.0.load();
+        asked
+            .into_iter()
+            .map(|Asked { question, mode: _ }| {
+                let answer = match &question {
+                    Question::Allowed(who, permission) => {
+                        Answer::Allowed(allows(&manifests.rbac, identity, who, permission))
+                    }
+                    Question::Namespace(name) => {
+                        Answer::Namespace(manifests.namespaces.get(name).map(|namespace| (**namespace).clone()))
+                    }
+                    Question::Owner(reference) => Answer::Owner(manifests.owner(reference)),
+                };
+                (question, answer)
+            })
+            .collect()
+    }
+}
+
+fn allows(rbac: &Rbac, identity: &Identity<'_>, who: &Who, permission: &Permission) -> bool {
+    let own_groups: Vec<&str> = identity.groups.iter().map(AsRef::as_ref).collect();
+    let (user, groups): (&str, &[&str]) = match who {
+        Who::Requester => (&identity.username, &own_groups),
+        Who::User(user) => (user, &["system:authenticated"]),
+    };
+    rbac.allows(Access {
+        user,
+        groups,
+        verb: permission.verb.as_str(),
+        group: permission.group,
+        resource: permission.resource,
+        subresource: "",
+        name: &permission.name,
+        namespace: permission.scope.namespace(),
+    })
+}

@@ -1,0 +1,275 @@
+//! [`Rbac`]: who may do what by Roles, ClusterRoles and their bindings, exactly as the API server's RBAC authorizer
+//! evaluates them (kubernetes `pkg/registry/rbac/validation/rule.go`, `plugin/pkg/auth/authorizer/rbac/rbac.go`). Knows
+//! resources alone: non-resource URLs give nothing here.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+use k8s_openapi::api::rbac::v1::{
+    AggregationRule, ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use ringfence_core::labels::{InvalidSelector, Operator, Requirement, Selector};
+
+/// The group whose members the API server lets do everything, before any authorizer is asked.
+const PRIVILEGED_GROUP: &str = "system:masters";
+
+/// What is asked: as in a SubjectAccessReview's `user`, `groups` and `resourceAttributes`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Access<'a> {
+    /// The user's name.
+    pub user: &'a str,
+    /// The user's groups.
+    pub groups: &'a [&'a str],
+    /// The verb.
+    pub verb: &'a str,
+    /// API group, empty for the core group.
+    pub group: &'a str,
+    /// Plural resource.
+    pub resource: &'a str,
+    /// Subresource, empty for the object itself.
+    pub subresource: &'a str,
+    /// Name of the object, empty for all.
+    pub name: &'a str,
+    /// Namespace, empty for the cluster.
+    pub namespace: &'a str,
+}
+
+/// Roles and bindings, ready to be asked. Starts with what every cluster has (`cluster-admin`, and `admin`, `edit` and
+/// `view` as far as they aggregate what others label for them; none of the built-in rules has a verb of ringfence).
+#[derive(Debug, Clone)]
+pub struct Rbac {
+    roles: HashMap<(String, String), Vec<PolicyRule>>,
+    cluster_roles: BTreeMap<String, CompiledClusterRole>,
+    role_bindings: HashMap<String, Vec<RoleBinding>>,
+    cluster_role_bindings: Vec<ClusterRoleBinding>,
+}
+
+#[derive(Debug, Clone)]
+struct CompiledClusterRole {
+    labels: Vec<(String, String)>,
+    rules: Vec<PolicyRule>,
+    /// Whose rules make up this one's: the controller that aggregates overwrites what is written in it.
+    aggregates: Option<Vec<Selector>>,
+}
+
+impl Default for Rbac {
+    fn default() -> Self {
+        let mut rbac = Self {
+            roles: HashMap::new(),
+            cluster_roles: BTreeMap::new(),
+            role_bindings: HashMap::new(),
+            cluster_role_bindings: Vec::new(),
+        };
+        let everything = PolicyRule {
+            api_groups: Some(vec!["*".to_owned()]),
+            resources: Some(vec!["*".to_owned()]),
+            verbs: vec!["*".to_owned()],
+            ..PolicyRule::default()
+        };
+        rbac.cluster_roles.insert(
+            "cluster-admin".to_owned(),
+            CompiledClusterRole {
+                labels: Vec::new(),
+                rules: vec![everything],
+                aggregates: None,
+            },
+        );
+        let aggregate_to = |name: &str| format!("rbac.authorization.k8s.io/aggregate-to-{name}");
+        for (name, also) in [("admin", None), ("edit", Some("admin")), ("view", Some("edit"))] {
+            let requirement = Requirement {
+                key: aggregate_to(name),
+                operator: Operator::In(vec!["true".to_owned()]),
+            };
+            let role = CompiledClusterRole {
+                labels: also
+                    .map(|also| (aggregate_to(also), "true".to_owned()))
+                    .into_iter()
+                    .collect(),
+                rules: Vec::new(),
+                aggregates: Some(vec![Selector::new(vec![requirement])]),
+            };
+            rbac.cluster_roles.insert(name.to_owned(), role);
+        }
+        rbac
+    }
+}
+
+impl Rbac {
+    /// Adds a Role; one of the same name and namespace is replaced.
+    pub fn add_role(&mut self, role: Role) {
+        self.roles.insert(key(&role.metadata), role.rules.unwrap_or_default());
+    }
+
+    /// Adds a ClusterRole; one of the same name is replaced. Fails where its aggregationRule has a selector that the API
+    /// server would refuse.
+    pub fn add_cluster_role(&mut self, role: ClusterRole) -> Result<(), InvalidSelector> {
+        let aggregates = role
+            .aggregation_rule
+            .map(|AggregationRule { cluster_role_selectors }| {
+                cluster_role_selectors
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(selector)
+                    .collect()
+            })
+            .transpose()?;
+        let compiled = CompiledClusterRole {
+            labels: role.metadata.labels.unwrap_or_default().into_iter().collect(),
+            rules: role.rules.unwrap_or_default(),
+            aggregates,
+        };
+        self.cluster_roles
+            .insert(role.metadata.name.unwrap_or_default(), compiled);
+        Ok(())
+    }
+
+    /// Adds a RoleBinding.
+    pub fn add_role_binding(&mut self, binding: RoleBinding) {
+        let (namespace, _) = key(&binding.metadata);
+        self.role_bindings.entry(namespace).or_default().push(binding);
+    }
+
+    /// Adds a ClusterRoleBinding.
+    pub fn add_cluster_role_binding(&mut self, binding: ClusterRoleBinding) {
+        self.cluster_role_bindings.push(binding);
+    }
+
+    /// Whether it is allowed. A binding whose role is missing grants nothing.
+    pub fn allows(&self, access: Access<'_>) -> bool {
+        let Access { namespace, groups, .. } = access;
+        if groups.contains(&PRIVILEGED_GROUP) {
+            return true;
+        }
+        let at_cluster = self.cluster_role_bindings.iter().any(|binding| {
+            let subjects = binding.subjects.as_deref().unwrap_or_default();
+            applies(subjects, access, "") && self.role_allows(&binding.role_ref, "", access)
+        });
+        at_cluster
+            || (!namespace.is_empty()
+                && self.role_bindings.get(namespace).into_iter().flatten().any(|binding| {
+                    let subjects = binding.subjects.as_deref().unwrap_or_default();
+                    applies(subjects, access, namespace) && self.role_allows(&binding.role_ref, namespace, access)
+                }))
+    }
+
+    fn role_allows(&self, role: &RoleRef, namespace: &str, access: Access<'_>) -> bool {
+        match role.kind.as_str() {
+            "Role" => self
+                .roles
+                .get(&(namespace.to_owned(), role.name.clone()))
+                .is_some_and(|rules| rules.iter().any(|rule| rule_allows(rule, access))),
+            "ClusterRole" => self.cluster_role_allows(&role.name, access, &mut Vec::new()),
+            _ => false,
+        }
+    }
+
+    /// An aggregated role has the rules of all roles that it selects, themselves perhaps aggregated; a circle adds nothing.
+    fn cluster_role_allows<'r>(&'r self, name: &'r str, access: Access<'_>, seen: &mut Vec<&'r str>) -> bool {
+        let Some(role) = self.cluster_roles.get(name) else {
+            return false;
+        };
+        if seen.contains(&name) {
+            return false;
+        }
+        seen.push(name);
+        match &role.aggregates {
+            None => role.rules.iter().any(|rule| rule_allows(rule, access)),
+            Some(selectors) => self.cluster_roles.iter().any(|(other, candidate)| {
+                selectors.iter().any(|selector| selector.matches(&candidate.labels))
+                    && self.cluster_role_allows(other, access, seen)
+            }),
+        }
+    }
+}
+
+fn key(metadata: &ObjectMeta) -> (String, String) {
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    (text(&metadata.namespace), text(&metadata.name))
+}
+
+/// A LabelSelector of the API as the core compiles it.
+fn selector(selector: LabelSelector) -> Result<Selector, InvalidSelector> {
+    let LabelSelector {
+        match_labels,
+        match_expressions,
+    } = selector;
+    let labels = match_labels.unwrap_or_default().into_iter().map(|(key, value)| {
+        Ok(Requirement {
+            key,
+            operator: Operator::In(vec![value]),
+        })
+    });
+    let expressions = match_expressions.unwrap_or_default().into_iter().map(|expression| {
+        Ok(Requirement {
+            operator: Operator::new(&expression.operator, expression.values.unwrap_or_default())?,
+            key: expression.key,
+        })
+    });
+    labels.chain(expressions).collect::<Result<_, _>>().map(Selector::new)
+}
+
+/// Whether a subject of a binding is the one who asks. `namespace` is the binding's, empty for a ClusterRoleBinding: a
+/// service account without a namespace is of that one.
+fn applies(subjects: &[Subject], access: Access<'_>, namespace: &str) -> bool {
+    subjects.iter().any(|subject| match subject.kind.as_str() {
+        "User" => subject.name == access.user,
+        "Group" => access.groups.contains(&subject.name.as_str()),
+        "ServiceAccount" => {
+            let own = subject
+                .namespace
+                .as_deref()
+                .filter(|own| !own.is_empty())
+                .unwrap_or(namespace);
+            !own.is_empty()
+                && access
+                    .user
+                    .strip_prefix("system:serviceaccount:")
+                    .and_then(|rest| rest.strip_prefix(own))
+                    .and_then(|rest| rest.strip_prefix(':'))
+                    == Some(subject.name.as_str())
+        }
+        _ => false,
+    })
+}
+
+fn rule_allows(rule: &PolicyRule, access: Access<'_>) -> bool {
+    let Access {
+        verb,
+        group,
+        resource,
+        subresource,
+        name,
+        user: _,
+        groups: _,
+        namespace: _,
+    } = access;
+    let lists = |words: &[String], word: &str| words.iter().any(|known| known == "*" || known == word);
+    // resourceNames has no wildcard: "*" there is a name. Absent and empty both mean every name.
+    let names = rule.resource_names.as_deref().unwrap_or_default();
+    lists(&rule.verbs, verb)
+        && lists(rule.api_groups.as_deref().unwrap_or_default(), group)
+        && rule
+            .resources
+            .iter()
+            .flatten()
+            .any(|known| resource_matches(known, resource, subresource))
+        && (names.is_empty() || names.iter().any(|known| known == name))
+}
+
+/// `*` is every resource with its subresources, `pods` is the object alone, `pods/exec` that subresource, and `*/exec` it
+/// on every resource; `pods/*` is no wildcard.
+fn resource_matches(known: &str, resource: &str, subresource: &str) -> bool {
+    if known == "*" {
+        return true;
+    }
+    if subresource.is_empty() {
+        return known == resource;
+    }
+    let matches =
+        |resource: &str| known.strip_prefix(resource).and_then(|rest| rest.strip_prefix('/')) == Some(subresource);
+    matches(resource) || matches("*")
+}
+
+#[cfg(test)]
+mod tests;
