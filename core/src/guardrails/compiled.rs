@@ -6,7 +6,7 @@ use crate::labels::{ClauseIndex, LabelSet, Selector};
 use crate::model::{Mode, NamespaceName, Scope, SegmentName};
 
 /// The configuration in force. [`Default`] is what an empty ConfigMap means: Audit everywhere, nothing protected.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Guardrails {
     /// Which text this came from.
     pub revision: Revision,
@@ -22,6 +22,30 @@ pub struct Guardrails {
     pub index: ClauseIndex,
     /// The segments whose consent is in a namespace, by that namespace.
     pub consents: BTreeMap<NamespaceName, Vec<SegmentId>>,
+}
+
+/// `spec.systemNamespaces` where it is not said.
+pub const SYSTEM_NAMESPACES: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "ringfence-system"];
+
+pub(super) fn default_system_namespaces() -> BTreeSet<NamespaceName> {
+    SYSTEM_NAMESPACES
+        .into_iter()
+        .filter_map(|name| NamespaceName::new(name).ok())
+        .collect()
+}
+
+impl Default for Guardrails {
+    fn default() -> Self {
+        Self {
+            revision: Revision::default(),
+            mode: Mode::default(),
+            rollout: Rollout::default(),
+            system_namespaces: default_system_namespaces(),
+            segments: Vec::new(),
+            index: ClauseIndex::default(),
+            consents: BTreeMap::new(),
+        }
+    }
 }
 
 /// Which text a configuration came from: a short digest of all documents, the same on every replica.

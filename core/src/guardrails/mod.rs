@@ -1,7 +1,25 @@
-//! Guardrails: from configuration text ([`compile`]) through document types to the compiled form ([`Guardrails`]).
+//! Guardrails: from configuration text ([`compile`]) through document types ([`documents`]) to the compiled form
+//! ([`Guardrails`]). What is wrong comes back as [`Problems`], each with its place; [`schema()`] describes the documents
+//! to editors and to the API server.
 
+mod compile;
 mod compiled;
+pub mod documents;
+mod place;
+mod problem;
+mod read;
+mod schema;
+mod shape;
+mod unsupported;
+mod yaml;
 
+pub use compile::{Compiled, compile};
 pub use compiled::{
-    Clause, ClauseId, EnforcedNamespaces, Guardrails, NamespaceSet, Revision, Rollout, Segment, SegmentId, Side,
+    Clause, ClauseId, EnforcedNamespaces, Guardrails, NamespaceSet, Revision, Rollout, SYSTEM_NAMESPACES, Segment,
+    SegmentId, Side,
 };
+pub use problem::{Notice, Problem, Problems, Source};
+pub use schema::{plain_schema, schema};
+
+#[cfg(test)]
+mod tests;

@@ -2,11 +2,13 @@
 
 mod index;
 mod selector;
+mod syntax;
 
 use std::borrow::Cow;
 
 pub use index::ClauseIndex;
 pub use selector::{InvalidSelector, Operator, Requirement, Selector};
+pub use syntax::{InvalidLabel, check_key, check_value};
 
 /// Something that has labels to be matched.
 pub trait LabelSet {

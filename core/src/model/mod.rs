@@ -17,7 +17,7 @@ pub use decision::{Decision, RetryAfter, Verdict};
 pub use finding::{Finding, Reason, RuleName};
 pub use identity::{Extra, Identity, ServiceAccount};
 pub use mode::Mode;
-pub use name::{InvalidName, NamespaceName, SegmentName};
+pub use name::{InvalidName, NamespaceName, SegmentName, is_dns_label, is_dns_subdomain};
 pub use permission::{GROUP, Permission, Scope, Verb};
 pub use placement::{ControllerReference, Controllers, Placement, PlacementKind, Runs};
 pub use question::{Answer, Answers, Asked, ObjectReference, Owner, Question, Who};

@@ -41,6 +41,16 @@ fn is_dns_name(text: &str, dots: Dots, limit: usize) -> bool {
         }
 }
 
+/// Whether Kubernetes would take `text` where an RFC 1123 label is asked for, e.g. as the name of a namespace.
+pub fn is_dns_label(text: &str) -> bool {
+    is_dns_name(text, Dots::Refused, 63)
+}
+
+/// Whether Kubernetes would take `text` where an RFC 1123 subdomain is asked for, e.g. as the name of most objects.
+pub fn is_dns_subdomain(text: &str) -> bool {
+    is_dns_name(text, Dots::Allowed, 253)
+}
+
 #[derive(Clone, Copy)]
 enum Dots {
     Allowed,

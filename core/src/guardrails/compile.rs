@@ -1,0 +1,221 @@
+//! [`compile`]: configuration text to [`Guardrails`], or to everything that is wrong with it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::compiled::{ClauseId, Guardrails, Revision, Segment, SegmentId, Side};
+use super::documents::Kind;
+use super::place::{Found, Place, Text};
+use super::problem::{Notice, Problem, Problems, Source};
+use super::read::{self, Document, References, Typed};
+use super::unsupported;
+use super::yaml::{self, Node};
+use crate::labels::ClauseIndex;
+use crate::model::{Mode, Scope};
+
+/// A configuration that can come into force.
+#[derive(Debug)]
+pub struct Compiled {
+    /// What holds.
+    pub guardrails: Guardrails,
+    /// What should be known about it.
+    pub notices: Vec<Notice>,
+}
+
+/// Compiles configuration: the keys of the ConfigMap, or files, in any order. None, or only empty ones, give the
+/// defaults: Audit everywhere, nothing protected. Never panics, whatever the text.
+pub fn compile(sources: &[Source]) -> Result<Compiled, Problems> {
+    let mut sources: Vec<&Source> = sources.iter().collect();
+    sources.sort_by(|one, other| (&one.name, &one.text).cmp(&(&other.name, &other.text)));
+    let texts: Vec<Text> = sources
+        .iter()
+        .map(|source| Text {
+            name: source.name.clone(),
+            text: Arc::from(source.text.as_str()),
+        })
+        .collect();
+    let mut found = Found::default();
+    let nodes: Vec<(&Text, Node)> = texts
+        .iter()
+        .flat_map(|text| nodes(text, &mut found).into_iter().map(move |node| (text, node)))
+        .collect();
+    let unreadable = !found.problems.is_empty();
+    let documents: Vec<Document<'_>> = nodes
+        .iter()
+        .filter_map(|(text, node)| read::document(Place::document(text, node), &mut found))
+        .collect();
+    let complete = !unreadable && documents.len() == nodes.len();
+    let guardrails = assemble(&documents, complete, &mut found);
+    if found.problems.is_empty() {
+        let guardrails = Guardrails {
+            revision: revision(&sources),
+            ..guardrails
+        };
+        Ok(Compiled {
+            guardrails,
+            notices: found.notices,
+        })
+    } else {
+        found.problems.sort_by_key(Problem::order);
+        Err(Problems(found.problems))
+    }
+}
+
+fn nodes(text: &Text, found: &mut Found) -> Vec<Node> {
+    yaml::documents(&text.text).unwrap_or_else(|unreadable| {
+        let advice = "repair the YAML: nothing else in this source could be read";
+        found.problems.push(Problem::new(
+            &text.name,
+            &text.text,
+            unreadable.mark,
+            String::new(),
+            unreadable.message,
+            advice,
+        ));
+        Vec::new()
+    })
+}
+
+/// Puts the documents together; `complete` says that no document is missing from them.
+fn assemble(documents: &[Document<'_>], complete: bool, found: &mut Found) -> Guardrails {
+    unique_names(documents, found);
+    one_guardrails(documents, complete, found);
+    let names = |kind: Kind| {
+        documents
+            .iter()
+            .filter(move |document| document.kind == kind)
+            .filter_map(|document| document.name)
+    };
+    let references = References {
+        profiles: names(Kind::IsolationProfile).map(str::to_owned).collect(),
+    };
+    let mut guardrails = Guardrails::default();
+    for document in documents {
+        unsupported::refuse(document.kind, &document.place, found);
+        if let Some(Typed::Guardrails(spec)) = &document.typed {
+            let settings = read::guardrails(&document.place, spec, &references, found);
+            guardrails.mode = settings.mode;
+            guardrails.rollout = settings.rollout;
+            guardrails.system_namespaces = settings.system_namespaces;
+        }
+    }
+    let mut segments: Vec<Segment> = documents
+        .iter()
+        .filter_map(|document| part(document, guardrails.mode, found))
+        .collect();
+    segments.sort_by(|one, other| one.name.cmp(&other.name));
+    let mut told: Vec<(&str, &Place<'_>)> = documents
+        .iter()
+        .filter(|document| document.kind == Kind::Segment)
+        .filter_map(|document| Some((document.name?, &document.place)))
+        .collect();
+    told.sort_by_key(|(name, _)| *name);
+    unsupported::tell(Kind::Segment, &told, found);
+    guardrails.with_segments(segments)
+}
+
+/// The segment that a document makes, if it does; other kinds are only judged.
+fn part(document: &Document<'_>, mode: Mode, found: &mut Found) -> Option<Segment> {
+    match (&document.typed, document.name) {
+        (Some(Typed::Segment(spec)), Some(name)) => read::segment(&document.place, name, spec, mode, found),
+        (Some(Typed::IsolationProfile(spec)), Some(name)) => {
+            read::isolation_profile(&document.place, name, spec, found);
+            None
+        }
+        _ => None,
+    }
+}
+
+fn unique_names(documents: &[Document<'_>], found: &mut Found) {
+    let mut seen: BTreeMap<(Kind, &str), Place<'_>> = BTreeMap::new();
+    for document in documents {
+        let (Some(name), kind) = (document.name, document.kind) else {
+            continue;
+        };
+        let place = document.place.field("metadata").field("name");
+        if let Some(first) = seen.get(&(kind, name)) {
+            let message = format!("a second {} is called {name:?}", kind.as_str());
+            found.wrong(
+                &place,
+                message,
+                format!("the first stands at {}; choose another name", first.line()),
+            );
+        } else {
+            seen.insert((kind, name), place);
+        }
+    }
+}
+
+fn one_guardrails(documents: &[Document<'_>], complete: bool, found: &mut Found) {
+    let mut all = documents.iter().filter(|document| document.kind == Kind::Guardrails);
+    let Some(first) = all.next() else {
+        if complete && !documents.is_empty() {
+            found.problems.push(Problem::everywhere(
+                "documents without a Guardrails document: nothing says how strictly they hold",
+                "add one document of `kind: Guardrails` with `spec: {mode: Audit}`",
+            ));
+        }
+        return;
+    };
+    for other in all {
+        let message = "a second Guardrails document";
+        found.wrong(
+            &other.place.field("kind"),
+            message,
+            format!("the first stands at {}; keep one", first.place.line()),
+        );
+    }
+}
+
+/// The first 12 hex digits of a SHA-256 over the sorted sources, each with its length.
+fn revision(sources: &[&Source]) -> Revision {
+    let mut digest = Sha256::new();
+    for source in sources {
+        for part in [&source.name, &source.text] {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part.as_bytes());
+        }
+    }
+    Revision(
+        digest
+            .finalize()
+            .iter()
+            .take(6)
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
+    )
+}
+
+impl Guardrails {
+    /// With these segments, sorted by name, their index and their consents.
+    fn with_segments(self, segments: Vec<Segment>) -> Self {
+        let mut clauses = Vec::new();
+        let mut consents: BTreeMap<_, Vec<SegmentId>> = BTreeMap::new();
+        for (id, segment) in (0..).map(SegmentId).zip(&segments) {
+            for (side, list) in [(Side::Member, &segment.members), (Side::Client, &segment.clients)] {
+                let clause = |(position, clause)| {
+                    (
+                        ClauseId {
+                            segment: id,
+                            side,
+                            position,
+                        },
+                        clause,
+                    )
+                };
+                clauses.extend((0..).zip(list).map(clause));
+            }
+            if let Scope::Namespace(namespace) = &segment.consent {
+                consents.entry(namespace.clone()).or_default().push(id);
+            }
+        }
+        Self {
+            index: ClauseIndex::new(&clauses),
+            consents,
+            segments,
+            ..self
+        }
+    }
+}

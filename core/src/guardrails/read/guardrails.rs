@@ -1,0 +1,209 @@
+//! The Guardrails document: modes, rollout, and the settings that hold everywhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::profile::NO_PROFILE;
+use super::workload::{duration, workload};
+use super::{namespace, unique};
+use crate::guardrails::compiled::{Rollout, SYSTEM_NAMESPACES, default_system_namespaces};
+use crate::guardrails::documents::{Delegate, GuardrailsSpec, Isolation, RolloutSpec};
+use crate::guardrails::place::{Found, Place};
+use crate::guardrails::shape::suggestion;
+use crate::model::{Mode, NamespaceName};
+
+/// What other documents a Guardrails document may refer to.
+pub(crate) struct References {
+    /// The names of all IsolationProfiles.
+    pub(crate) profiles: Vec<String>,
+}
+
+/// What a Guardrails document says.
+pub(crate) struct Settings {
+    pub(crate) mode: Mode,
+    pub(crate) rollout: Rollout,
+    pub(crate) system_namespaces: BTreeSet<NamespaceName>,
+}
+
+/// Reads a Guardrails document; what has mistakes is left out.
+pub(crate) fn guardrails(
+    document: &Place<'_>,
+    spec: &GuardrailsSpec,
+    references: &References,
+    found: &mut Found,
+) -> Settings {
+    let GuardrailsSpec {
+        mode,
+        rollout: rollout_given,
+        system_namespaces: system_given,
+        isolation: isolation_given,
+        checks,
+        separation_of_duties,
+        delegates: delegates_given,
+        workloads,
+        exceptions,
+    } = spec;
+    let place = document.field("spec");
+    let at = place.field("checks");
+    unique(
+        checks
+            .iter()
+            .enumerate()
+            .map(|(position, check)| (check.name, at.item(position).field("name"))),
+        |name| format!("check {name:?}"),
+        found,
+    );
+    if let Some(isolation_given) = isolation_given {
+        isolation(&place.field("isolation"), isolation_given, references, found);
+    }
+    if let Some(duties) = separation_of_duties {
+        let at = place.field("separationOfDuties").field("exemptGroups");
+        for (position, group) in duties.exempt_groups.iter().enumerate() {
+            not_empty(&at.item(position), group, "group", found);
+        }
+    }
+    delegates(&place.field("delegates"), delegates_given, found);
+    let at = place.field("workloads");
+    for (position, written) in workloads.iter().enumerate() {
+        workload(&at.item(position), written, found);
+    }
+    unique(
+        workloads
+            .iter()
+            .enumerate()
+            .map(|(position, one)| ((&one.group, &one.version, &one.resource), at.item(position))),
+        |(group, version, resource)| format!("{resource}.{version}.{group}"),
+        found,
+    );
+    if let Some(limits) = exceptions {
+        duration(
+            &place.field("exceptions").field("maxDuration"),
+            &limits.max_duration,
+            found,
+        );
+    }
+    Settings {
+        mode: *mode,
+        rollout: rollout_given
+            .as_ref()
+            .map_or_else(Rollout::default, |given| rollout(&place.field("rollout"), given, found)),
+        system_namespaces: system_given.as_ref().map_or_else(default_system_namespaces, |names| {
+            system_namespaces(&place.field("systemNamespaces"), names, found)
+        }),
+    }
+}
+
+fn rollout(place: &Place<'_>, given: &RolloutSpec, found: &mut Found) -> Rollout {
+    let list = place.field("namespaces");
+    let at = |position: usize| list.item(position).field("name");
+    unique(
+        given
+            .namespaces
+            .iter()
+            .enumerate()
+            .map(|(position, cap)| (&cap.name, at(position))),
+        |name| format!("namespace {name:?}"),
+        found,
+    );
+    let cap = |(position, cap): (usize, &crate::guardrails::documents::NamespaceCap)| {
+        namespace(&at(position), &cap.name, found).map(|name| (name, cap.mode))
+    };
+    let namespaces: BTreeMap<NamespaceName, Mode> = given.namespaces.iter().enumerate().filter_map(cap).collect();
+    Rollout {
+        default: given.default,
+        namespaces,
+    }
+}
+
+fn system_namespaces(place: &Place<'_>, names: &[String], found: &mut Found) -> BTreeSet<NamespaceName> {
+    unique(
+        names
+            .iter()
+            .enumerate()
+            .map(|(position, name)| (name, place.item(position))),
+        |name| format!("namespace {name:?}"),
+        found,
+    );
+    let missing: Vec<&str> = SYSTEM_NAMESPACES
+        .into_iter()
+        .filter(|usual| names.iter().all(|name| name != usual))
+        .collect();
+    if !missing.is_empty() {
+        found.notice(format!(
+            "systemNamespaces leaves out {}: where something is Enforce there, a failure of ringfence blocks the cluster's own pods",
+            missing.join(", "),
+        ));
+    }
+    names
+        .iter()
+        .enumerate()
+        .filter_map(|(position, name)| namespace(&place.item(position), name, found))
+        .collect()
+}
+
+fn isolation(place: &Place<'_>, given: &Isolation, references: &References, found: &mut Found) {
+    let name = &given.default_profile;
+    if name != NO_PROFILE && !references.profiles.contains(name) {
+        let otherwise = format!("add an IsolationProfile of this name, or write {NO_PROFILE:?}");
+        found.wrong(
+            &place.field("defaultProfile"),
+            format!("no IsolationProfile is called {name:?}"),
+            suggestion(name, &references.profiles, &otherwise),
+        );
+    }
+}
+
+fn delegates(place: &Place<'_>, given: &[Delegate], found: &mut Found) {
+    unique(
+        given
+            .iter()
+            .enumerate()
+            .map(|(position, delegate)| (&delegate.user, place.item(position).field("user"))),
+        |user| format!("delegate {user:?}"),
+        found,
+    );
+    for (position, delegate) in given.iter().enumerate() {
+        let at = place.item(position);
+        not_empty(&at.field("user"), &delegate.user, "user", found);
+        if let Some(why) = senseless_review(delegate, given) {
+            found.wrong(
+                &at.field("reviewAs"),
+                why,
+                "name a user that only RoleBindings name, e.g. \"gitops:{namespace}\"",
+            );
+        }
+    }
+}
+
+/// Why a review as this user says nothing.
+fn senseless_review(delegate: &Delegate, all: &[Delegate]) -> Option<String> {
+    let name = &delegate.review_as;
+    let rest = name.replace("{namespace}", "");
+    if rest.trim() != rest || rest.is_empty() || name.chars().any(char::is_control) {
+        Some(format!("{name:?} is not the name of a user of its own"))
+    } else if rest.contains(['{', '}']) {
+        Some(format!(
+            "{name:?} has a placeholder that is not known: only {{namespace}} is"
+        ))
+    } else if rest.starts_with("system:") {
+        Some(format!(
+            "{name:?} is a name of the system: credentials for it may exist"
+        ))
+    } else if all.iter().any(|other| other.user == *name) {
+        Some(format!(
+            "{name:?} is a delegate itself: its rights say nothing about who asked"
+        ))
+    } else {
+        None
+    }
+}
+
+/// Refuses an empty name.
+pub(super) fn not_empty(place: &Place<'_>, name: &str, what: &str, found: &mut Found) {
+    if name.trim().is_empty() || name.chars().any(char::is_control) {
+        found.wrong(
+            place,
+            format!("{name:?} is not the name of a {what}"),
+            "write it exactly as the API server knows it",
+        );
+    }
+}
