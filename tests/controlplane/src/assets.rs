@@ -181,7 +181,10 @@ fn cache_directory() -> PathBuf {
     if let Some(cache) = env::var_os(CACHE_VARIABLE).filter(|value| !value.is_empty()) {
         return PathBuf::from(cache);
     }
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("."));
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap_or(Path::new("."));
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     workspace.join(target).join("controlplane")
 }

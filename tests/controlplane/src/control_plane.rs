@@ -16,7 +16,7 @@ use crate::components::{self, ApiServer, NODE};
 use crate::directory::RunDirectory;
 use crate::http::{Api, Request};
 use crate::kubeconfig;
-use crate::kubectl::Kubectl;
+use crate::kubectl::{CallFailed, Kubectl};
 use crate::options::{Controllers, Nodes, Options, User};
 use crate::ports::free_port;
 use crate::process::{Launch, Process, Stdout};
@@ -44,6 +44,9 @@ pub enum StartError {
     /// The API server cannot be asked.
     #[error("cannot ask the API server: {0}")]
     Api(#[from] ureq::Error),
+    /// kubectl failed.
+    #[error(transparent)]
+    Kubectl(#[from] CallFailed),
     /// A step did not come to its end.
     #[error("{timed_out}; the last lines of {name}:\n{log}")]
     NotReady {

@@ -136,7 +136,29 @@ pub struct Output {
     pub stderr: String,
 }
 
+/// A kubectl call with another exit code than 0.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("`{call}` failed:\n{said}")]
+pub struct CallFailed {
+    /// The command line.
+    pub call: String,
+    /// Both its outputs.
+    pub said: String,
+}
+
 impl Output {
+    /// Its standard output, or what it said when it failed.
+    pub fn succeeded(self) -> Result<String, CallFailed> {
+        if self.success {
+            Ok(self.stdout)
+        } else {
+            Err(CallFailed {
+                call: self.call,
+                said: self.stdout + &self.stderr,
+            })
+        }
+    }
+
     /// Its standard output, if it succeeded.
     ///
     /// # Panics

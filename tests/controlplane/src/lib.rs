@@ -7,6 +7,7 @@
 //! - `process`, `directory`: children and files that never outlive the test, however it ends;
 //! - `kubectl`, `http`: asking the API server as somebody;
 //! - `forward`, `watch_gate`: what stands between the API server and a replica, and how it fails;
+//! - `ringfence`, `records`: ringfence installed from its manifests, its replicas as processes here;
 //! - `shared`: one control plane for the tests of a binary, and skipping where there is none.
 //!
 //! Functions that tests call to ask something panic where the answer is not the expected one, as
@@ -25,6 +26,8 @@ mod kubectl;
 mod options;
 mod ports;
 mod process;
+mod records;
+mod ringfence;
 mod shared;
 mod wait;
 mod watch_gate;
@@ -34,10 +37,12 @@ pub use authority::AuthorityError;
 pub use control_plane::{ControlPlane, StartError};
 pub use forward::{Forwarder, Reach};
 pub use http::{Request, Response};
-pub use kubectl::{Kubectl, Output};
+pub use kubectl::{CallFailed, Kubectl, Output};
 pub use options::{Controllers, Nodes, Options, User};
 pub use ports::free_port;
 pub use process::{Launch, Process, Signal, Stdout};
+pub use records::Records;
+pub use ringfence::{Installation, NAMESPACE, Replica, Ringfence};
 pub use shared::{SharedControlPlane, started_or_skipped};
 pub use wait::{TimedOut, wait_until};
 pub use watch_gate::WatchGate;

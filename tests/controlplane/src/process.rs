@@ -106,6 +106,12 @@ impl Process {
         } = launch;
         let log = directory.join(format!("{name}.log"));
         let pid_file = directory.join(format!("{name}.pid"));
+        // That of an earlier process of this name is not this one's.
+        if let Err(error) = fs::remove_file(&pid_file)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
         let output = File::options().create(true).append(true).open(&log)?;
         let mut command = Command::new("/bin/sh");
         command
