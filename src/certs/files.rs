@@ -181,7 +181,7 @@ mod tests {
             let mut text = String::new();
             encode(&mut text, &self.registry).expect("encodes");
             ["replaced", "refused"].map(|result| {
-                let prefix = format!("tls_certificate_reloads_total{{result=\"{result}\"}} ");
+                let prefix = format!("ringfence_tls_certificate_reloads_total{{result=\"{result}\"}} ");
                 let value = text.lines().find_map(|line| line.strip_prefix(&prefix));
                 value.expect("counted").parse().expect("a number")
             })

@@ -27,8 +27,9 @@ pub(super) enum Outcome {
 }
 
 impl Metrics {
-    /// Registers them; the registry gives the prefix.
+    /// Registers them under their full names (`ringfence_...`): the registry has no prefix.
     pub fn register(registry: &mut Registry) -> Self {
+        let registry = registry.sub_registry_with_prefix("ringfence");
         let metrics = Self::default();
         registry.register(
             "tls_certificate_not_after_timestamp_seconds",

@@ -160,8 +160,8 @@ mod tests {
         served.replace(&pair.cert_pem, &pair.key_pem).expect("accepted");
         assert!(served.leaf().is_some());
         assert!(served.readiness.missing().is_empty());
-        assert!(served.has_metric("tls_certificate_reloads_total{result=\"replaced\"} 1"));
-        assert!(!served.has_metric("tls_certificate_not_after_timestamp_seconds 0"));
+        assert!(served.has_metric("ringfence_tls_certificate_reloads_total{result=\"replaced\"} 1"));
+        assert!(!served.has_metric("ringfence_tls_certificate_not_after_timestamp_seconds 0"));
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
         for _ in 0..3 {
             served.replace(&pair.cert_pem, &pair.key_pem).expect("accepted");
         }
-        assert!(served.has_metric("tls_certificate_reloads_total{result=\"replaced\"} 1"));
+        assert!(served.has_metric("ringfence_tls_certificate_reloads_total{result=\"replaced\"} 1"));
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod tests {
             CertificateError::NoAlternativeName
         ));
         assert!(served.readiness.missing().is_empty());
-        assert!(served.has_metric("tls_certificate_reloads_total{result=\"refused\"} 5"));
+        assert!(served.has_metric("ringfence_tls_certificate_reloads_total{result=\"refused\"} 5"));
     }
 
     #[test]

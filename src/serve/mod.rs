@@ -1,14 +1,37 @@
 //! HTTPS: TLS with reload, the router, limits, health, drain. Takes bodies off the wire, hands them to a [`Reviewer`] and
 //! puts its [`Reply`] on the wire; knows nothing of rules.
+//!
+//! A connection goes from [`accept`] (the loop that no error ends) through [`connections`] (a place among a bounded
+//! number) to [`connection`] (handshake, protocol, when it has to leave); each of its requests through [`router`] (who is
+//! answered at all) and [`body`] to the reviewer. [`server`] owns all of it.
 
+mod accept;
+mod body;
+mod connection;
+mod connections;
+mod health;
+mod metrics;
+mod options;
 mod readiness;
+mod refusal;
+mod router;
+mod server;
+mod shutdown;
+mod tls;
+mod token;
 
 use std::future::Future;
 
 use bytes::Bytes;
 use ringfence_core::review::Webhook;
 
+pub use metrics::Metrics;
+pub use options::{Drain, Limits, Options};
 pub use readiness::{Condition, Missing, Readiness};
+pub use server::{Parts, ServeError, Server};
+pub use shutdown::told_to_end;
+pub use tls::TlsError;
+pub use token::{PathToken, PathTokens, WeakToken};
 
 /// Whoever decides reviews: the engine, or in benchmarks a floor that allows everything.
 pub trait Reviewer: Send + Sync + 'static {
