@@ -2,14 +2,38 @@
 //! drives a decision with one.
 
 mod by_webhook;
+mod calls;
+mod engine;
+mod live;
+mod metrics;
 pub mod offline;
+mod permissions;
+mod shared;
 
 use std::future::Future;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use ringfence_core::model::{Answer, Asked, Identity, Question};
+use ringfence_core::model::{Answer, Asked, Identity, Mode, Question};
 
 pub use by_webhook::ByWebhook;
+pub use engine::Engine;
+pub use live::Live;
+pub use metrics::Metrics;
+
+/// How long after it was received a review may wait for all its answers together, where this is the strongest mode that
+/// hangs on them: what can only be recorded or said delays nobody by more than 250 ms, what may be denied ends before
+/// the API server's patience of 5 s does.
+pub fn patience(mode: Mode) -> Duration {
+    match mode {
+        Mode::Audit | Mode::Warn => Duration::from_millis(250),
+        Mode::Enforce => Duration::from_secs(4),
+    }
+}
+
+/// When the patience with a review is at its end.
+fn deadline(received: Instant, mode: Mode) -> tokio::time::Instant {
+    tokio::time::Instant::from_std(received) + patience(mode)
+}
 
 /// Whoever answers the core's questions.
 pub trait Answerer: Send + Sync + 'static {

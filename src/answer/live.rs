@@ -1,0 +1,157 @@
+//! [`Live`]: answers from the API server. Permissions by SubjectAccessReview, behind a cache of seconds; namespaces and
+//! owners by reads that began after the review arrived, shared by those who wait together and kept by nobody.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant as StdInstant;
+
+use futures::future::join_all;
+use ringfence_core::model::{
+    Answer, Asked, Identity, Namespace, NamespaceName, ObjectReference, Owner, Permission, Question, Who,
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::calls::{CallError, Calls, Reviewed};
+use super::metrics::{Metrics, Source};
+use super::permissions::{Key, KeyRef, Permissions};
+use super::shared::{Freshness, SharedReads, Sharing};
+use super::{Answerer, deadline, patience};
+
+/// How many different things of one kind may be asked of the API server at a time; more are not worth waiting for.
+const MOST_WAITING: usize = 1024;
+
+/// Answers from the API server.
+pub struct Live {
+    calls: Arc<Calls>,
+    permissions: Arc<Permissions>,
+    reviews: SharedReads<Arc<Key>, Result<bool, CallError>>,
+    namespaces: SharedReads<NamespaceName, Result<Option<Namespace>, CallError>>,
+    owners: SharedReads<ObjectReference, Result<Option<Owner>, CallError>>,
+    metrics: Metrics,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Live").finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    /// Answers from the API server of this configuration, over connections of its own: watches that stall, or that are
+    /// held back, hold up no answer.
+    pub fn connect(config: kube::Config, metrics: Metrics) -> Result<Self, kube::Error> {
+        Ok(Self::over(Calls::to(config)?, metrics))
+    }
+
+    pub(super) fn over(calls: Calls, metrics: Metrics) -> Self {
+        Self {
+            calls: Arc::new(calls),
+            permissions: Arc::default(),
+            reviews: SharedReads::new(MOST_WAITING),
+            namespaces: SharedReads::new(MOST_WAITING),
+            owners: SharedReads::new(MOST_WAITING),
+            metrics,
+        }
+    }
+
+    /// Whether they may: by what was said seconds ago, by what is just being asked, or by asking.
+    async fn allowed(&self, identity: &Identity<'_>, permission: &Permission) -> Result<bool, CallError> {
+        let key = KeyRef { identity, permission };
+        if let Some(allowed) = self.permissions.get(&key) {
+            self.metrics.looked_up(Source::Kept);
+            return Ok(allowed);
+        }
+        let (calls, permissions) = (Arc::clone(&self.calls), Arc::clone(&self.permissions));
+        let metrics = self.metrics.clone();
+        let review = move |key: Arc<Key>| {
+            let (calls, permissions, metrics) = (Arc::clone(&calls), Arc::clone(&permissions), metrics.clone());
+            async move {
+                let asked = Instant::now();
+                let reviewed = calls.review(&key.identity, &key.permission).await;
+                metrics.reviewed(&reviewed, asked.elapsed());
+                let reviewed = reviewed?;
+                let allowed = reviewed == Reviewed::Allowed;
+                if reviewed != Reviewed::RefusedForNow {
+                    permissions.keep(key, allowed, asked);
+                }
+                Ok(allowed)
+            }
+        };
+        let (ticket, sharing) =
+            self.reviews.join(key.to_key(), Freshness::UnderWay, review).ok_or(CallError::TooMany)?;
+        self.metrics.looked_up(match sharing {
+            Sharing::Own => Source::Asked,
+            Sharing::Joined => Source::Joined,
+        });
+        ticket.value().await.unwrap_or(Err(CallError::Died))
+    }
+
+    async fn namespace(&self, name: NamespaceName, fresh: Freshness) -> Result<Option<Namespace>, CallError> {
+        let calls = Arc::clone(&self.calls);
+        let read = move |name| {
+            let calls = Arc::clone(&calls);
+            async move { calls.namespace(&name).await }
+        };
+        let (ticket, sharing) = self.namespaces.join(name, fresh, read).ok_or(CallError::TooMany)?;
+        let namespace = ticket.value().await.unwrap_or(Err(CallError::Died));
+        self.metrics.read("namespace", &namespace, sharing);
+        namespace
+    }
+
+    async fn owner(&self, reference: ObjectReference, fresh: Freshness) -> Result<Option<Owner>, CallError> {
+        let calls = Arc::clone(&self.calls);
+        let read = move |reference| {
+            let calls = Arc::clone(&calls);
+            async move { calls.owner(&reference).await }
+        };
+        let (ticket, sharing) = self.owners.join(reference, fresh, read).ok_or(CallError::TooMany)?;
+        let owner = ticket.value().await.unwrap_or(Err(CallError::Died));
+        self.metrics.read("owner", &owner, sharing);
+        owner
+    }
+
+    async fn one(&self, identity: &Identity<'_>, question: &Question, received: Instant) -> Result<Answer, CallError> {
+        let fresh = Freshness::BeganAfter(received);
+        match question {
+            Question::Allowed(Who::Requester, permission) => {
+                self.allowed(identity, permission).await.map(Answer::Allowed)
+            }
+            Question::Allowed(Who::User(user), permission) => {
+                self.allowed(&authenticated(user), permission).await.map(Answer::Allowed)
+            }
+            Question::Namespace(name) => self.namespace(name.clone(), fresh).await.map(Answer::Namespace),
+            Question::Owner(reference) => self.owner(reference.clone(), fresh).await.map(Answer::Owner),
+        }
+    }
+
+    async fn in_time(&self, identity: &Identity<'_>, asked: Asked, received: StdInstant) -> (Question, Answer) {
+        let Asked { question, mode } = asked;
+        let answer = self.one(identity, &question, Instant::from_std(received));
+        let answer = match timeout_at(deadline(received, mode), answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => Answer::Failed(error.to_string()),
+            Err(_) => Answer::Failed(CallError::TimedOut(patience(mode)).to_string()),
+        };
+        (question, answer)
+    }
+}
+
+impl Answerer for Live {
+    async fn answer(
+        &self,
+        identity: &Identity<'_>,
+        asked: Vec<Asked>,
+        received: StdInstant,
+    ) -> Vec<(Question, Answer)> {
+        join_all(asked.into_iter().map(|asked| self.in_time(identity, asked, received))).await
+    }
+}
+
+/// A user of whom nothing is known but that they were authenticated.
+fn authenticated(user: &str) -> Identity<'_> {
+    Identity {
+        username: Cow::Borrowed(user),
+        groups: vec![Cow::Borrowed("system:authenticated")],
+        ..Identity::default()
+    }
+}
