@@ -52,7 +52,9 @@ pub(super) enum CallError {
     #[error("the question to the API server was broken off; ringfence's log says why")]
     Died,
     /// Too many wait already.
-    #[error("too many questions to the API server are waiting; see whether it is overloaded, or add replicas of ringfence")]
+    #[error(
+        "too many questions to the API server are waiting; see whether it is overloaded, or add replicas of ringfence"
+    )]
     TooMany,
 }
 
@@ -75,7 +77,11 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     let mut told = String::new();
     for cause in causes.filter(|cause| !cause.is_empty()) {
         if !told.contains(&cause) {
-            told = if told.is_empty() { cause } else { format!("{told}: {cause}") };
+            told = if told.is_empty() {
+                cause
+            } else {
+                format!("{told}: {cause}")
+            };
         }
     }
     told
@@ -103,7 +109,9 @@ impl Calls {
     }
 
     /// Calls by clients made like this.
-    pub(super) fn by(dial: impl Fn() -> Result<Client, kube::Error> + Send + Sync + 'static) -> Result<Self, kube::Error> {
+    pub(super) fn by(
+        dial: impl Fn() -> Result<Client, kube::Error> + Send + Sync + 'static,
+    ) -> Result<Self, kube::Error> {
         let client = ArcSwap::from_pointee(dial()?);
         Ok(Self {
             dial: Box::new(dial),
@@ -113,11 +121,7 @@ impl Calls {
     }
 
     /// Whether an authorizer says yes; `Err` where none could be asked.
-    pub(super) async fn review(
-        &self,
-        identity: &Identity<'_>,
-        permission: &Permission,
-    ) -> Result<Reviewed, CallError> {
+    pub(super) async fn review(&self, identity: &Identity<'_>, permission: &Permission) -> Result<Reviewed, CallError> {
         let review = Arc::new(subject_access_review(identity, permission));
         let call = self.call(|client| {
             let review = Arc::clone(&review);
@@ -127,7 +131,9 @@ impl Calls {
             }
         });
         let status = call.await?;
-        status.map(Reviewed::from).ok_or_else(|| CallError::Unreadable("a review without a status".into()))
+        status
+            .map(Reviewed::from)
+            .ok_or_else(|| CallError::Unreadable("a review without a status".into()))
     }
 
     /// A namespace as it stands; none where there is none.
@@ -136,7 +142,9 @@ impl Calls {
             let (name, namespaces) = (name.clone(), Api::<k8s_openapi::api::core::v1::Namespace>::all(client));
             async move { namespaces.get_metadata(name.as_str()).await }
         });
-        let Some(metadata) = found(read.await)?.map(|object| object.metadata) else { return Ok(None) };
+        let Some(metadata) = found(read.await)?.map(|object| object.metadata) else {
+            return Ok(None);
+        };
         Ok(Some(Namespace {
             uid: metadata.uid.unwrap_or_default(),
             // A BTreeMap: sorted by key.
@@ -150,9 +158,7 @@ impl Calls {
         let Some(path) = path(reference) else { return Ok(None) };
         let read = self.call(|client| {
             let request = http::Request::get(&path).body(Vec::new());
-            async move {
-                client.request::<Value>(request.map_err(kube::Error::HttpError)?).await
-            }
+            async move { client.request::<Value>(request.map_err(kube::Error::HttpError)?).await }
         });
         Ok(found(read.await)?.map(|object| owner(&object, &reference.template)))
     }
@@ -191,7 +197,9 @@ impl Calls {
             Ok(client) => {
                 self.client.compare_and_swap(hung, Arc::new(client));
             }
-            Err(error) => tracing::error!(%error, "cannot make new connections to the API server; keeping the old ones"),
+            Err(error) => {
+                tracing::error!(%error, "cannot make new connections to the API server; keeping the old ones");
+            }
         }
     }
 }
@@ -251,8 +259,10 @@ fn subject_access_review(identity: &Identity<'_>, permission: &Permission) -> Su
     } = permission;
     let own = |texts: &[std::borrow::Cow<'_, str>]| texts.iter().map(|text| text.clone().into_owned()).collect();
     let present = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let extra: BTreeMap<String, Vec<String>> =
-        extra.iter().map(|(key, values)| (key.clone().into_owned(), own(values))).collect();
+    let extra: BTreeMap<String, Vec<String>> = extra
+        .iter()
+        .map(|(key, values)| (key.clone().into_owned(), own(values)))
+        .collect();
     SubjectAccessReview {
         spec: SubjectAccessReviewSpec {
             user: present(username),
@@ -288,9 +298,15 @@ fn path(reference: &ObjectReference) -> Option<String> {
     let bytes = name.as_bytes();
     let possible = !name.is_empty()
         && name.len() <= 253
-        && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
         && bytes.first().is_some_and(u8::is_ascii_alphanumeric);
-    let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+    let root = if group.is_empty() {
+        format!("/api/{version}")
+    } else {
+        format!("/apis/{group}/{version}")
+    };
     possible.then(|| format!("{root}/namespaces/{namespace}/{resource}/{name}"))
 }
 
@@ -298,14 +314,22 @@ fn path(reference: &ObjectReference) -> Option<String> {
 fn owner(object: &Value, template: &str) -> Owner {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let references = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    let mut controllers = references.into_iter().flatten().filter(|owner| owner["controller"] == true);
+    let mut controllers = references
+        .into_iter()
+        .flatten()
+        .filter(|owner| owner["controller"] == true);
     let controller_uid = match (controllers.next(), controllers.next()) {
         (Some(one), None) => text(&one["uid"]),
         (None, _) | (Some(_), Some(_)) => None,
     };
-    let labels = object.pointer(&format!("{template}/metadata/labels")).and_then(Value::as_object);
-    let mut template_labels: Vec<_> =
-        labels.into_iter().flatten().filter_map(|(key, value)| Some((key.clone(), text(value)?))).collect();
+    let labels = object
+        .pointer(&format!("{template}/metadata/labels"))
+        .and_then(Value::as_object);
+    let mut template_labels: Vec<_> = labels
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.clone(), text(value)?)))
+        .collect();
     template_labels.sort_unstable();
     Owner {
         uid: object.pointer("/metadata/uid").and_then(text).unwrap_or_default(),

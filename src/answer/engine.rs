@@ -49,7 +49,12 @@ impl<A: Answerer> Engine<A> {
                 Step::Ask(asked) => self.answer(request, asked, received, &mut answers).await,
             }
         }
-        decide_unanswered(snapshot, request, &mut answers, "it takes more questions than a review may ask")
+        decide_unanswered(
+            snapshot,
+            request,
+            &mut answers,
+            "it takes more questions than a review may ask",
+        )
     }
 
     /// Has the questions of one round answered. Those that are not, in time or at all, are answered with that.
@@ -87,7 +92,9 @@ impl<A: Answerer> Engine<A> {
             Failure::Closed => respond_invalid(uid, &format!("ringfence: {text}")),
             Failure::Open => {
                 let decision = Decision {
-                    warnings: vec!["ringfence: this request could not be understood and was let in unjudged".to_owned()],
+                    warnings: vec![
+                        "ringfence: this request could not be understood and was let in unjudged".to_owned(),
+                    ],
                     ..Decision::plain_allow()
                 };
                 respond(uid, &decision, &std::collections::BTreeMap::new())
@@ -106,9 +113,10 @@ impl<A: Answerer> Reviewer for Engine<A> {
         };
         let snapshot = self.current.load();
         let (decision, revision) = match &snapshot {
-            Some(snapshot) => {
-                (self.decide(snapshot, &request, received).await, snapshot.guardrails.revision.0.as_str())
-            }
+            Some(snapshot) => (
+                self.decide(snapshot, &request, received).await,
+                snapshot.guardrails.revision.0.as_str(),
+            ),
             None => (not_ready(webhook), ""),
         };
         let annotations = self.recorder.decided(&Reviewed {

@@ -77,8 +77,10 @@ impl Live {
                 Ok(allowed)
             }
         };
-        let (ticket, sharing) =
-            self.reviews.join(key.to_key(), Freshness::UnderWay, review).ok_or(CallError::TooMany)?;
+        let (ticket, sharing) = self
+            .reviews
+            .join(key.to_key(), Freshness::UnderWay, review)
+            .ok_or(CallError::TooMany)?;
         self.metrics.looked_up(match sharing {
             Sharing::Own => Source::Asked,
             Sharing::Joined => Source::Joined,
@@ -116,9 +118,10 @@ impl Live {
             Question::Allowed(Who::Requester, permission) => {
                 self.allowed(identity, permission).await.map(Answer::Allowed)
             }
-            Question::Allowed(Who::User(user), permission) => {
-                self.allowed(&authenticated(user), permission).await.map(Answer::Allowed)
-            }
+            Question::Allowed(Who::User(user), permission) => self
+                .allowed(&authenticated(user), permission)
+                .await
+                .map(Answer::Allowed),
             Question::Namespace(name) => self.namespace(name.clone(), fresh).await.map(Answer::Namespace),
             Question::Owner(reference) => self.owner(reference.clone(), fresh).await.map(Answer::Owner),
         }

@@ -47,3 +47,6 @@ pub trait Answerer: Send + Sync + 'static {
         received: Instant,
     ) -> impl Future<Output = Vec<(Question, Answer)>> + Send;
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,7 +65,11 @@ impl Weighter<Arc<Key>, Kept> for Bytes {
             groups,
             extra,
         } = &key.identity;
-        let texts = groups.iter().chain(extra.iter().flat_map(|(key, values)| std::iter::once(key).chain(values)));
+        let texts = groups.iter().chain(
+            extra
+                .iter()
+                .flat_map(|(key, values)| std::iter::once(key).chain(values)),
+        );
         let bytes: usize = texts.map(|text| text.len() + size_of_val(text)).sum();
         let fixed = size_of::<Key>() + size_of::<Kept>() + username.len() + uid.len() + key.permission.name.len();
         (bytes + fixed) as u64
@@ -79,7 +83,13 @@ pub(super) struct Permissions(Cache<Arc<Key>, Kept, Bytes, RandomState, DefaultL
 impl Default for Permissions {
     fn default() -> Self {
         let entries = usize::try_from(CAPACITY_BYTES / ENTRY_BYTES).unwrap_or(usize::MAX);
-        Self(Cache::with(entries, CAPACITY_BYTES, Bytes, RandomState::new(), DefaultLifecycle::default()))
+        Self(Cache::with(
+            entries,
+            CAPACITY_BYTES,
+            Bytes,
+            RandomState::new(),
+            DefaultLifecycle::default(),
+        ))
     }
 }
 
@@ -153,25 +163,59 @@ mod tests {
         assert_eq!(get(&kept, &known), Some(true));
         let others = [
             identity("ci2"),
-            Identity { uid: "".into(), ..known.clone() },
-            Identity { groups: vec![], ..known.clone() },
-            Identity { groups: vec!["developers".into(), "admins".into()], ..known.clone() },
-            Identity { extra: vec![], ..known.clone() },
-            Identity { extra: vec![("scopes".into(), vec!["some".into()])], ..known.clone() },
+            Identity {
+                uid: "".into(),
+                ..known.clone()
+            },
+            Identity {
+                groups: vec![],
+                ..known.clone()
+            },
+            Identity {
+                groups: vec!["developers".into(), "admins".into()],
+                ..known.clone()
+            },
+            Identity {
+                extra: vec![],
+                ..known.clone()
+            },
+            Identity {
+                extra: vec![("scopes".into(), vec!["some".into()])],
+                ..known.clone()
+            },
         ];
         for other in &others {
             assert_eq!(get(&kept, other), None, "{other:?}");
         }
         let asked = permission();
         let permissions = [
-            Permission { verb: Verb::Join, ..asked.clone() },
-            Permission { name: "other".to_owned(), ..asked.clone() },
-            Permission { scope: Scope::Cluster, ..asked.clone() },
-            Permission { resource: "policychecks", ..asked.clone() },
+            Permission {
+                verb: Verb::Join,
+                ..asked.clone()
+            },
+            Permission {
+                name: "other".to_owned(),
+                ..asked.clone()
+            },
+            Permission {
+                scope: Scope::Cluster,
+                ..asked.clone()
+            },
+            Permission {
+                resource: "policychecks",
+                ..asked.clone()
+            },
             Permission { group: "", ..asked },
         ];
         for permission in &permissions {
-            assert_eq!(kept.get(&KeyRef { identity: &known, permission }), None, "{permission}");
+            assert_eq!(
+                kept.get(&KeyRef {
+                    identity: &known,
+                    permission
+                }),
+                None,
+                "{permission}"
+            );
         }
     }
 

@@ -201,7 +201,12 @@ mod tests {
         assert_eq!(first.value().await, Some((start, start + TENTH)));
         let values = join_all(later.into_iter().map(|(ticket, _)| ticket.value())).await;
         assert!(start + TENTH > arrived);
-        assert!(values.iter().all(|value| *value == Some((start + TENTH, start + 2 * TENTH))), "{values:?}");
+        assert!(
+            values
+                .iter()
+                .all(|value| *value == Some((start + TENTH, start + 2 * TENTH))),
+            "{values:?}"
+        );
         assert!(reads.reads.lock().is_empty(), "nothing is kept");
     }
 
@@ -210,7 +215,11 @@ mod tests {
         let reads = SharedReads::<&str, Span>::new(8);
         let arrived = Instant::now();
         tokio::time::sleep(TENTH).await;
-        let join = || reads.join("web", Freshness::BeganAfter(arrived), |_| take(TENTH)).expect("there is room");
+        let join = || {
+            reads
+                .join("web", Freshness::BeganAfter(arrived), |_| take(TENTH))
+                .expect("there is room")
+        };
         let ((own, _), (joined, _)) = (join(), join());
         assert_eq!(own.value().await, joined.value().await);
     }

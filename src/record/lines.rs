@@ -133,7 +133,7 @@ fn lost(dropped: &Counter, count: u64, why: &str) {
 mod tests {
     use std::sync::mpsc::sync_channel;
 
-    use super::super::document::tests::example;
+    use super::super::tests::example;
     use super::*;
 
     /// Hands over what is written, and blocks until it is taken.

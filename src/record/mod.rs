@@ -15,3 +15,6 @@ pub use lines::JsonLines;
 pub use metrics::Metrics;
 pub use recorder::{DryRuns, Recorder, Reviewed};
 pub use sink::{Collected, Sink, line};
+
+#[cfg(test)]
+mod tests;

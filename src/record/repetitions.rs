@@ -95,7 +95,7 @@ impl Repetitions {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::document::tests::example;
+    use super::super::tests::example;
     use super::*;
 
     const NONE: [u64; 0] = [];

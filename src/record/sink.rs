@@ -77,7 +77,7 @@ fn steers(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::tests::example;
+    use super::super::tests::example;
     use super::*;
 
     #[test]
