@@ -111,7 +111,7 @@ impl Generator {
         json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name})
     }
 
-    fn object(&self, kind: &str, name: &str, namespace: Option<&str>) -> Value {
+    fn object(kind: &str, name: &str, namespace: Option<&str>) -> Value {
         let mut object =
             json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name}});
         if let Some(namespace) = namespace {
@@ -127,7 +127,7 @@ impl Generator {
             .map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
             .collect();
         for name in &ROLE_NAMES[..4] {
-            let mut role = self.object("ClusterRole", name, None);
+            let mut role = Self::object("ClusterRole", name, None);
             role["rules"] = json!(self.rules());
             let label = self.one(&[
                 "parity/aggregate",
@@ -138,7 +138,7 @@ impl Generator {
             role["metadata"]["labels"] = json!({ (label): "true" });
             objects.push(role);
             for namespace in NAMESPACES {
-                let mut role = self.object("Role", name, Some(namespace));
+                let mut role = Self::object("Role", name, Some(namespace));
                 role["rules"] = json!(self.rules());
                 objects.push(role);
             }
@@ -147,7 +147,7 @@ impl Generator {
             ("parity-aggregate", "parity/none", "parity/aggregate"),
             ("parity-second", "parity/aggregate", "parity/second"),
         ] {
-            let mut role = self.object("ClusterRole", name, None);
+            let mut role = Self::object("ClusterRole", name, None);
             role["metadata"]["labels"] = json!({ (to): "true" });
             role["aggregationRule"] =
                 json!({"clusterRoleSelectors": [{"matchExpressions": [{"key": from, "operator": "Exists"}]}]});
@@ -155,7 +155,7 @@ impl Generator {
         }
         for position in 0..30 {
             let namespace = self.one(&NAMESPACES);
-            let mut binding = self.object("RoleBinding", &format!("b{position}"), Some(namespace));
+            let mut binding = Self::object("RoleBinding", &format!("b{position}"), Some(namespace));
             binding["roleRef"] = self.role_ref(&["Role", "ClusterRole"]);
             binding["subjects"] = json!(
                 (0..self.0.random_range(0..=2))
@@ -165,7 +165,7 @@ impl Generator {
             objects.push(binding);
         }
         for position in 0..5 {
-            let mut binding = self.object("ClusterRoleBinding", &format!("parity-{position}"), None);
+            let mut binding = Self::object("ClusterRoleBinding", &format!("parity-{position}"), None);
             binding["roleRef"] = self.role_ref(&["ClusterRole"]);
             binding["subjects"] = json!([self.subject(false)]);
             objects.push(binding);
