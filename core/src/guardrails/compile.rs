@@ -178,14 +178,12 @@ fn revision(sources: &[&Source]) -> Revision {
             digest.update(part.as_bytes());
         }
     }
-    Revision(
-        digest
-            .finalize()
-            .iter()
-            .take(6)
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
-    )
+    let bytes = digest.finalize();
+    let first = bytes
+        .iter()
+        .take(6)
+        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    Revision(format!("{first:012x}"))
 }
 
 impl Guardrails {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::problem::{Notice, Problem};
-use super::yaml::{Mark, Node, Value};
+use super::yaml::{Entry, Mark, Node, Value};
 
 /// A source as it is read: its name, and its text shared by the problems that point into it.
 #[derive(Debug, Clone)]
@@ -35,30 +35,49 @@ impl<'a> Place<'a> {
 
     /// The value of a key. Where the key is missing, the path goes there and the mark stays.
     pub(super) fn field(&self, key: &str) -> Self {
-        let entry = self.node.and_then(|node| node.entry(key));
-        let plain = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let path = match (plain, self.path.is_empty()) {
-            (true, true) => key.to_owned(),
-            (true, false) => format!("{}.{key}", self.path),
-            (false, _) => format!("{}[{key:?}]", self.path),
-        };
+        match self.node.and_then(|node| node.entry(key)) {
+            Some(entry) => self.entry(entry),
+            None => Self {
+                text: self.text,
+                node: None,
+                mark: self.mark,
+                path: self.path_to(key),
+            },
+        }
+    }
+
+    /// The value of an entry of this mapping.
+    pub(super) fn entry(&self, entry: &'a Entry) -> Self {
         Self {
             text: self.text,
-            node: entry.map(|entry| &entry.value),
-            mark: entry.map_or(self.mark, |entry| entry.value.mark()),
-            path,
+            node: Some(&entry.value),
+            mark: entry.value.mark(),
+            path: self.path_to(&entry.key),
         }
     }
 
     /// The key itself rather than its value.
     pub(super) fn key(&self, key: &str) -> Self {
-        let mark = self
-            .node
-            .and_then(|node| node.entry(key))
-            .map_or(self.mark, |entry| entry.mark);
+        match self.node.and_then(|node| node.entry(key)) {
+            Some(entry) => self.key_of(entry),
+            None => self.field(key),
+        }
+    }
+
+    /// The key of an entry of this mapping.
+    pub(super) fn key_of(&self, entry: &'a Entry) -> Self {
         Self {
-            mark,
-            ..self.field(key)
+            mark: entry.mark,
+            ..self.entry(entry)
+        }
+    }
+
+    fn path_to(&self, key: &str) -> String {
+        let plain = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        match (plain, self.path.is_empty()) {
+            (true, true) => key.to_owned(),
+            (true, false) => format!("{}.{key}", self.path),
+            (false, _) => format!("{}[{key:?}]", self.path),
         }
     }
 

@@ -42,6 +42,16 @@ struct Caret {
     mark: Mark,
 }
 
+/// The most characters of a message: it may quote what stands in the text, however long that is.
+const MESSAGE: usize = 500;
+
+fn shortened(message: String) -> String {
+    match message.char_indices().nth(MESSAGE) {
+        Some((end, _)) => format!("{}...", &message[..end]),
+        None => message,
+    }
+}
+
 /// How many problems are shown in full.
 const SHOWN: usize = 20;
 
@@ -59,8 +69,8 @@ impl Problem {
             path,
             line: mark.line,
             column: mark.column,
-            message: message.into(),
-            advice: advice.into(),
+            message: shortened(message.into()),
+            advice: shortened(advice.into()),
             caret: (mark.line > 0).then(|| Caret {
                 text: text.clone(),
                 mark,

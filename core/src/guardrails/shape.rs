@@ -82,6 +82,8 @@ impl Shape {
             Self::Boolean
         } else if is("integer") {
             Self::Integer
+        } else if is("object") {
+            Self::Mapping(Box::new(Self::Anything))
         } else {
             Self::Anything
         }
@@ -99,12 +101,14 @@ impl Shape {
             (Self::Integer | Self::IntegerOrText, Value::Number(number)) if is_port_sized(number) => {}
             (Self::Fields(fields), Value::Mapping(_)) => check_fields(fields, place, found),
             (Self::Mapping(shape), Value::Mapping(entries)) => {
-                entries
-                    .iter()
-                    .for_each(|entry| shape.check(&place.field(&entry.key), found));
+                for entry in entries {
+                    shape.check(&place.entry(entry), found);
+                }
             }
             (Self::List(shape), Value::List(items)) => {
-                (0..items.len()).for_each(|position| shape.check(&place.item(position), found));
+                for position in 0..items.len() {
+                    shape.check(&place.item(position), found);
+                }
             }
             (Self::Word(words), Value::Text(text)) if words.contains(text) => {}
             (Self::Word(words), Value::Text(text)) => {
@@ -167,9 +171,9 @@ fn check_fields(fields: &BTreeMap<String, Field>, place: &Place<'_>, found: &mut
     let mut unknown = Vec::new();
     for entry in entries {
         if let Some(field) = fields.get(&entry.key) {
-            field.shape.check(&place.field(&entry.key), found);
+            field.shape.check(&place.entry(entry), found);
         } else {
-            unknown.push(entry.key.as_str());
+            unknown.push(entry);
         }
     }
     let missing: Vec<&String> = fields
@@ -183,20 +187,18 @@ fn check_fields(fields: &BTreeMap<String, Field>, place: &Place<'_>, found: &mut
         .cloned()
         .collect();
     let mut meant = Vec::new();
-    for key in unknown {
+    for entry in unknown {
+        let key = entry.key.as_str();
         let known = fields.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         let advice = suggestion(key, &absent, &format!("the fields here are: {known}"));
         meant.extend(nearest(key, &absent));
-        found.wrong(&place.key(key), format!("unknown field {key:?}"), advice);
+        found.wrong(&place.key_of(entry), format!("unknown field {key:?}"), advice);
     }
     for name in missing {
         // A misspelt field is one mistake, not two.
         if !meant.contains(&name.as_str()) {
-            found.wrong(
-                &place.field(name),
-                format!("missing field {name:?}"),
-                fields[name].meaning.as_str(),
-            );
+            let advice = format!("add {name}: {}", fields[name].meaning);
+            found.wrong(&place.field(name), format!("missing field {name:?}"), advice);
         }
     }
 }
@@ -208,6 +210,9 @@ pub(super) fn suggestion(text: &str, known: &[String], otherwise: &str) -> Strin
 
 /// The known word that is spelled most like this one, where one is close.
 fn nearest<'a>(text: &str, known: &'a [String]) -> Option<&'a str> {
+    if text.len() > 64 {
+        return None;
+    }
     let folded = text.to_lowercase();
     known
         .iter()

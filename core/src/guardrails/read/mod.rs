@@ -26,7 +26,7 @@ fn namespace(place: &Place<'_>, name: &str, found: &mut Found) -> Option<Namespa
                 place,
                 error.to_string(),
                 "namespaces are named exactly; patterns are not read",
-            )
+            );
         })
         .ok()
 }

@@ -41,7 +41,7 @@ pub(crate) fn segment(
                 &document.field("metadata").field("name"),
                 error.to_string(),
                 "choose another name",
-            )
+            );
         })
         .ok();
     check_description(&place.field("description"), description, found);
@@ -247,14 +247,14 @@ fn consent(place: &Place<'_>, given: &Consent, found: &mut Found) -> Option<Scop
 
 /// The one namespace that members name, else the cluster.
 fn default_consent(members: &[Clause]) -> Scope {
-    let mut named = BTreeSet::new();
+    let mut all = BTreeSet::new();
     for clause in members {
         match &clause.namespaces {
-            NamespaceSet::Named(names) => named.extend(names),
+            NamespaceSet::Named(names) => all.extend(names),
             NamespaceSet::Selected(_) => return Scope::Cluster,
         }
     }
-    match (named.pop_first(), named.is_empty()) {
+    match (all.pop_first(), all.is_empty()) {
         (Some(only), true) => Scope::Namespace(only.clone()),
         _ => Scope::Cluster,
     }

@@ -1,0 +1,193 @@
+//! What is refused in the Guardrails document and in isolation profiles. Much of it is not supported yet, and is
+//! judged all the same: what is wrong must not become right on the day that its row in the table goes.
+
+use rstest::Context;
+
+use super::{guardrails_with, refused};
+
+/// The messages, without those of what is not yet supported.
+fn messages(text: &str) -> Vec<String> {
+    let problems = refused(text).0.into_iter();
+    problems
+        .map(|problem| problem.message)
+        .filter(|message| !message.contains("not yet supported"))
+        .collect()
+}
+
+#[rstest::rstest]
+#[case::rollout_twice("{rollout: {namespaces: [{name: a, mode: Audit}, {name: a, mode: Warn}]}}")]
+#[case::rollout_name("{rollout: {namespaces: [{name: A, mode: Audit}]}}")]
+#[case::rollout_without_mode("{rollout: {namespaces: [{name: a}]}}")]
+#[case::system_namespaces("{systemNamespaces: [kube-*, kube-system, kube-system]}")]
+#[case::unknown_check("{checks: [{name: WorldIngres}, {name: WideCidr}, {name: SomethingElse}]}")]
+#[case::check_twice("{checks: [{name: WorldIngress}, {name: WorldIngress, mode: Warn}]}")]
+#[case::everything_not_yet_supported(
+    "{isolation: {defaultProfile: none}, checks: [{name: HostAccess}], separationOfDuties: {exemptGroups: [system:masters]}, \
+     delegates: [{user: cd, reviewAs: 'gitops:{namespace}'}], workloads: [{group: argoproj.io, version: v1alpha1, resource: \
+     rollouts, template: /spec/template}], exceptions: {maxDuration: 4h}}"
+)]
+fn settings(#[context] context: Context, #[case] spec: &str) {
+    let name = context.description.unwrap_or_default();
+    insta::assert_snapshot!(format!("settings_{name}"), refused(&guardrails_with(spec)));
+}
+
+#[rstest::rstest]
+#[case::nowhere("restrictd", &["no IsolationProfile is called \"restrictd\""])]
+#[case::there("restricted", &[])]
+#[case::reserved("none", &[])]
+fn the_default_profile_is_one_that_is_there(#[case] name: &str, #[case] expected: &[&str]) {
+    let text = guardrails_with(&format!("{{isolation: {{defaultProfile: {name}}}}}"))
+        + "---\n{apiVersion: ringfence.dev/v1alpha1, kind: IsolationProfile, metadata: {name: restricted}, \
+           spec: {policies: [{builtin: allow-dns}]}}\n";
+    assert_eq!(messages(&text), expected);
+}
+
+#[rstest::rstest]
+#[case("4h", true)]
+#[case("1h30m", true)]
+#[case("90m", true)]
+#[case("1h0m5s", true)]
+#[case("", false)]
+#[case("0h", false)]
+#[case("h", false)]
+#[case("4", false)]
+#[case("4d", false)]
+#[case("30m1h", false)]
+#[case("1h 30m", false)]
+#[case("-1h", false)]
+#[case("1.5h", false)]
+#[case("99999999999999999999h", false)]
+fn durations(#[case] text: &str, #[case] valid: bool) {
+    let messages = messages(&guardrails_with(&format!("{{exceptions: {{maxDuration: {text:?}}}}}")));
+    let expected = if valid {
+        vec![]
+    } else {
+        vec![format!("{text:?} is not a duration")]
+    };
+    assert_eq!(messages, expected);
+}
+
+#[rstest::rstest]
+#[case("gitops:{namespace}", true)]
+#[case("gitops", true)]
+#[case("", false)]
+#[case("{namespace}", false)]
+#[case("gitops:{ns}", false)]
+#[case("gitops:{namespace", false)]
+#[case("system:serviceaccount:{namespace}:gitops", false)]
+#[case("system:masters", false)]
+#[case("cd", false)]
+#[case("flux", false)]
+#[case(" gitops", false)]
+fn a_delegate_is_reviewed_as_somebody_else(#[case] review_as: &str, #[case] valid: bool) {
+    let text = guardrails_with(&format!(
+        "{{delegates: [{{user: cd, reviewAs: {review_as:?}}}, {{user: flux, reviewAs: other}}]}}"
+    ));
+    assert_eq!(messages(&text).is_empty(), valid, "{:?}", messages(&text));
+}
+
+#[test]
+fn delegates_are_told_apart() {
+    let text =
+        guardrails_with("{delegates: [{user: cd, reviewAs: a}, {user: cd, reviewAs: b}, {user: '', reviewAs: c}]}");
+    assert_eq!(
+        messages(&text),
+        ["delegate \"cd\" is given twice", "\"\" is not the name of a user"]
+    );
+}
+
+#[rstest::rstest]
+#[case("{}", &[])]
+#[case("{template: spec/template}", &["\"spec/template\" is not a JSON pointer: it begins with '/'"])]
+#[case("{template: \"\"}", &["\"\" is not a JSON pointer: it begins with '/'"])]
+#[case("{template: /spec~1a~0b/templates}", &[])]
+#[case("{template: /spec~2}", &["\"/spec~2\" is not a JSON pointer: a key is missing, or a '~' that is neither ~0 nor ~1"])]
+#[case("{template: /spec/}", &["\"/spec/\" is not a JSON pointer: a key is missing, or a '~' that is neither ~0 nor ~1"])]
+#[case("{template: /status/template}", &["no template is under /status"])]
+#[case("{resource: rollouts/scale}", &["no webhook covers \"rollouts/scale\" as a kind that makes pods"])]
+#[case("{resource: '*'}", &["no webhook covers \"*\" as a kind that makes pods"])]
+#[case("{resource: Rollout}", &["\"Rollout\" is not a resource"])]
+#[case("{group: apps}", &["no configured kind can be of API group \"apps\""])]
+#[case("{group: ''}", &["no configured kind can be of API group \"\""])]
+#[case("{group: admissionregistration.k8s.io}", &["no configured kind can be of API group \"admissionregistration.k8s.io\""])]
+#[case("{group: cluster.x-k8s.io}", &[])]
+#[case("{group: ringfence.dev}", &["ringfence's own kinds make no pods"])]
+#[case("{group: 'argoproj.io/v1'}", &["\"argoproj.io/v1\" is not an API group"])]
+#[case("{version: '1'}", &["\"1\" is not an API version"])]
+#[case("{controllers: ['system:serviceaccount:argo-rollouts:argo-rollouts', argo]}", &[])]
+#[case("{controllers: ['system:serviceaccount:argo']}", &["\"system:serviceaccount:argo\" is not a service account"])]
+#[case("{controllers: ['']}", &["\"\" is not the name of a user"])]
+fn custom_kinds(#[case] differing: &str, #[case] expected: &[&str]) {
+    let usual = [
+        ("group", "argoproj.io"),
+        ("version", "v1alpha1"),
+        ("resource", "rollouts"),
+        ("template", "/spec/template"),
+    ];
+    let rest: String = usual
+        .iter()
+        .filter(|(key, _)| !differing.contains(&format!("{key}:")))
+        .fold(String::new(), |rest, (key, value)| rest + ", " + key + ": " + value);
+    let inner = differing.trim_matches(['{', '}']);
+    let entry = format!("{{{}}}", format!("{inner}{rest}").trim_start_matches(", "));
+    assert_eq!(
+        messages(&guardrails_with(&format!("{{workloads: [{entry}]}}"))),
+        expected
+    );
+}
+
+#[test]
+fn custom_kinds_are_told_apart() {
+    let entry = "{group: argoproj.io, version: v1alpha1, resource: rollouts, template: /spec/template}";
+    let text = guardrails_with(&format!("{{workloads: [{entry}, {entry}]}}"));
+    assert_eq!(messages(&text), ["rollouts.v1alpha1.argoproj.io is given twice"]);
+}
+
+#[rstest::rstest]
+#[case::right(
+    "{policies: [{builtin: allow-dns}, {name: mine, spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}], ports: [{port: http}, {port: 80, endPort: 90}]}]}}]}"
+)]
+#[case::nothing("{}")]
+#[case::unknown_builtin("{policies: [{builtin: allow-dnss}]}")]
+#[case::neither_form("{policies: [{}, {name: a}, {builtin: allow-dns, name: a}]}")]
+#[case::same_name("{policies: [{builtin: allow-dns}, {name: allow-dns, spec: {podSelector: {}}}]}")]
+#[case::policy_contents(
+    "{policies: [{name: 'A', spec: {podSelector: {matchLabels: {'a b': c}}, policyTypes: [Ingress, Ingress], ingress: [{from: \
+     [{}, {podSelector: {}, ipBlock: {cidr: 10.0.0.0/8}}, {ipBlock: {cidr: 10.0.0.0/33, except: [x]}}], ports: [{port: 0}, \
+     {port: 80, endPort: 79}, {port: http, endPort: 80}, {port: HTTP}, {protocol: tcp}]}]}}]}"
+)]
+#[case::policy_values(
+    "{policies: [{name: 'A', spec: {podSelector: {matchLabels: {'a b': c}}, policyTypes: [Ingress, Ingress], egress: [{to: \
+     [{}, {podSelector: {}, ipBlock: {cidr: 10.0.0.0/8}}, {ipBlock: {cidr: 10.0.0.0/33, except: [x]}}], ports: [{port: 0}, \
+     {port: 80, endPort: 79}, {port: http, endPort: 80}, {port: HTTP}]}]}}]}"
+)]
+#[case::manifests(
+    "{manifests: [{}, {apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: a}}, {apiVersion: apps/v1, \
+     kind: Deployment, metadata: {name: a}}, {apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: a}, spec: \
+     {anything: [goes]}}, {apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: b, namespace: c}}]}"
+)]
+fn profiles(#[context] context: Context, #[case] spec: &str) {
+    let name = context.description.unwrap_or_default();
+    let text = guardrails_with("{}")
+        + &format!(
+            "---\n{{apiVersion: ringfence.dev/v1alpha1, kind: IsolationProfile, metadata: {{name: p}},\nspec: {spec}}}\n"
+        );
+    let told: Vec<String> = refused(&text)
+        .0
+        .iter()
+        .map(|problem| format!("{}: {} ({})", problem.path, problem.message, problem.advice))
+        .collect();
+    insta::assert_snapshot!(format!("profile_{name}"), told.join("\n"));
+}
+
+#[rstest::rstest]
+#[case("none", "\"none\" is reserved: it is the profile without policies")]
+#[case("a.b", "\"a.b\" is not a valid profile name: namespaces choose it by a label")]
+fn profile_names(#[case] name: &str, #[case] expected: &str) {
+    let text = guardrails_with("{}")
+        + &format!(
+            "---\n{{apiVersion: ringfence.dev/v1alpha1, kind: IsolationProfile, metadata: {{name: {name}}}, \
+             spec: {{policies: [{{builtin: allow-dns}}]}}}}\n"
+        );
+    assert_eq!(messages(&text), [expected]);
+}
