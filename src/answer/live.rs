@@ -18,7 +18,7 @@ use super::shared::{Freshness, SharedReads, Sharing};
 use super::{Answerer, deadline, patience};
 
 /// How many different things of one kind may be asked of the API server at a time; more are not worth waiting for.
-const MOST_WAITING: usize = 1024;
+const MOST_WAITING: usize = 2048;
 
 /// Answers from the API server.
 pub struct Live {

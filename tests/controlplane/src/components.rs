@@ -10,7 +10,7 @@ use crate::options::Controllers;
 pub(crate) const NODE: &str = "node-0";
 
 /// What is recorded in the audit log: every write and connection, with the annotations that
-/// admission left on it, but not the noise of leases and events.
+/// admission left on it, but not the noise of leases and events; of reviews also what was asked.
 pub(crate) const AUDIT_POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -18,6 +18,8 @@ omitStages: [RequestReceived]
 rules:
 - level: None
   resources: [{group: coordination.k8s.io, resources: [leases]}, {group: '', resources: [events]}, {group: events.k8s.io}]
+- level: Request
+  resources: [{group: authorization.k8s.io}]
 - level: Metadata
   verbs: [create, update, patch, delete, deletecollection, connect]
 - level: Metadata
