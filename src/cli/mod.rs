@@ -1,5 +1,7 @@
 //! The command line: one file a subcommand; the only place that prints.
 
+mod manifests;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -14,12 +16,17 @@ pub struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Print what ringfence is installed by: RBAC, CRDs, Deployment, self-protection.
+    Manifests(manifests::Arguments),
+}
 
 /// Runs one command. What goes wrong is said on stderr, with its causes, and gives exit code 1.
 pub fn run(arguments: Arguments) -> ExitCode {
     let Arguments { command } = arguments;
-    let outcome: anyhow::Result<ExitCode> = match command {};
+    let outcome: anyhow::Result<ExitCode> = match command {
+        Command::Manifests(arguments) => manifests::run(arguments),
+    };
     outcome.unwrap_or_else(|error| {
         eprintln!("ringfence: {error:#}");
         ExitCode::FAILURE

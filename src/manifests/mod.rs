@@ -1,3 +1,14 @@
-//! What ringfence is installed by, generated: RBAC, CRDs, Deployment, webhook configurations.
+//! What ringfence is installed by, generated from tables in code: RBAC, CRDs, Deployment, webhook configuration,
+//! self-protection. [`bundle`] gives every file of `deploy/`; `ringfence manifests` writes them, a test compares them.
 
+mod bundle;
+pub mod names;
+mod rbac;
+pub mod rights;
 pub mod roles;
+mod self_protection;
+pub mod webhooks;
+mod workload;
+pub mod yaml;
+
+pub use bundle::{File, GENERATED, Installation, bundle, stream};

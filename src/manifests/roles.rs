@@ -28,9 +28,12 @@ pub const SEGMENT_VERBS: &[(Verb, &str)] = &[
 /// The label by which everything that ringfence makes is told from what others made.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "ringfence");
 
+/// What the name of every published ClusterRole begins with.
+pub const PREFIX: &str = "ringfence:";
+
 /// The name of the ClusterRole that holds `verb` on `segment`.
 pub fn role_name(segment: &SegmentName, verb: Verb) -> String {
-    format!("ringfence:{segment}:{verb}")
+    format!("{PREFIX}{segment}:{verb}")
 }
 
 /// Every ClusterRole that these guardrails publish, by segment and then in the order of [`SEGMENT_VERBS`].

@@ -1,0 +1,333 @@
+//! The ValidatingWebhookConfiguration that the leader serves: from the guardrails and where we are reached, by the table
+//! of write paths, pure. Every request of a write path reaches exactly one webhook: one that fails closed where
+//! something can be denied, one that fails open elsewhere.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::{
+    MatchCondition, RuleWithOperations, ServiceReference, ValidatingWebhook, ValidatingWebhookConfiguration,
+    WebhookClientConfig,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use ringfence_core::guardrails::{EnforcedNamespaces, Guardrails};
+use ringfence_core::model::{Mode, NamespaceName, Operation};
+use ringfence_core::review::{Failure, WRITE_PATHS, Webhook, WritePath};
+
+use super::names;
+
+/// How long the API server waits for a review, in seconds.
+pub const TIMEOUT_SECONDS: i32 = 5;
+
+/// The most matchConditions that the API server takes in one webhook.
+pub const MOST_MATCH_CONDITIONS: usize = 64;
+
+/// Set by the API server on every namespace, and not to be forged.
+const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// Where the API server reaches us, and by what it knows that it is us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The namespace that ringfence is installed in.
+    pub namespace: String,
+    /// The Service, or a URL.
+    pub address: Address,
+    /// The unguessable first segment of the path.
+    pub token: String,
+    /// The authority that our serving certificate is checked against, PEM; none means the API server's own roots.
+    pub ca_bundle: Option<String>,
+}
+
+/// What the API server dials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// The Service `ringfence` in our namespace, port 443.
+    Service,
+    /// `https://HOST[:PORT]`, for a webhook that the API server does not reach by its Service.
+    Url(String),
+}
+
+/// One webhook of the configuration.
+struct Entry {
+    /// Its name.
+    name: &'static str,
+    /// By which path requests come in.
+    path: Webhook,
+    /// Whose write paths it has.
+    rows: Webhook,
+    /// On which side of the line between closed and open it stands.
+    side: Side,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// Where something can be denied.
+    Closed,
+    /// Everywhere else.
+    Open,
+}
+
+/// The webhooks of write paths. The open side has an entry for each closed one: their namespaces differ, and a webhook
+/// has one namespaceSelector.
+const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "workloads.guard.ringfence.dev",
+        path: Webhook::Workloads,
+        rows: Webhook::Workloads,
+        side: Side::Closed,
+    },
+    Entry {
+        name: "namespaces.guard.ringfence.dev",
+        path: Webhook::Namespaces,
+        rows: Webhook::Namespaces,
+        side: Side::Closed,
+    },
+    Entry {
+        name: "open.guard.ringfence.dev",
+        path: Webhook::Open,
+        rows: Webhook::Workloads,
+        side: Side::Open,
+    },
+    Entry {
+        name: "namespaces.open.guard.ringfence.dev",
+        path: Webhook::Open,
+        rows: Webhook::Namespaces,
+        side: Side::Open,
+    },
+];
+
+/// What the leader serves for these guardrails. Sets every field that the API server would otherwise default, so that
+/// what is applied equals what is read back.
+pub fn webhook_configuration(guardrails: &Guardrails, endpoint: &Endpoint) -> ValidatingWebhookConfiguration {
+    let guards = ENTRIES.iter().map(|entry| guard(entry, guardrails, endpoint));
+    ValidatingWebhookConfiguration {
+        metadata: names::cluster_metadata(names::RINGFENCE),
+        webhooks: Some(guards.chain([configuration_guard(endpoint)]).collect()),
+    }
+}
+
+/// The configuration as it is installed: without webhooks, which the leader fills in and owns. So a fresh install blocks
+/// nothing, and applying the manifests again neither reopens nor breaks what is served.
+pub fn shell() -> ValidatingWebhookConfiguration {
+    ValidatingWebhookConfiguration {
+        metadata: names::cluster_metadata(names::RINGFENCE),
+        webhooks: None,
+    }
+}
+
+fn guard(entry: &Entry, guardrails: &Guardrails, endpoint: &Endpoint) -> ValidatingWebhook {
+    let rows: Vec<&WritePath> = WRITE_PATHS.iter().filter(|row| row.webhook == entry.rows).collect();
+    let mut conditions = vec![not_ourselves(endpoint)];
+    conditions.extend(rows.iter().filter_map(|row| guarded_condition(row)));
+    webhook(
+        entry.name,
+        entry.path,
+        rules(&rows),
+        selector(&namespaces(entry.rows, guardrails), entry.side),
+        conditions,
+        endpoint,
+    )
+}
+
+/// The content of our ConfigMap. Who may change it at all is for the self-protection policy to say.
+fn configuration_guard(endpoint: &Endpoint) -> ValidatingWebhook {
+    let ours = EnforcedNamespaces::Only(NamespaceName::new(&endpoint.namespace).into_iter().collect());
+    let rule = RuleWithOperations {
+        api_groups: Some(vec![String::new()]),
+        api_versions: Some(vec!["v1".to_owned()]),
+        resources: Some(vec!["configmaps".to_owned()]),
+        operations: Some(vec!["CREATE".to_owned(), "UPDATE".to_owned()]),
+        scope: Some("Namespaced".to_owned()),
+    };
+    let condition = MatchCondition {
+        name: "guardrails".to_owned(),
+        expression: format!("object.metadata.name == \"{}\"", names::GUARDRAILS),
+    };
+    webhook(
+        Webhook::Config.name(),
+        Webhook::Config,
+        vec![rule],
+        selector(&ours, Side::Closed),
+        vec![condition],
+        endpoint,
+    )
+}
+
+fn webhook(
+    name: &str,
+    path: Webhook,
+    rules: Vec<RuleWithOperations>,
+    namespaces: LabelSelector,
+    conditions: Vec<MatchCondition>,
+    endpoint: &Endpoint,
+) -> ValidatingWebhook {
+    // A bad ConfigMap that slips in while we are away leaves the last good one in force: no reason to fail closed.
+    let failure_policy = match (path, path.fails()) {
+        (Webhook::Config, _) | (_, Failure::Open) => "Ignore",
+        (_, Failure::Closed) => "Fail",
+    };
+    ValidatingWebhook {
+        name: name.to_owned(),
+        client_config: client_config(path, endpoint),
+        rules: Some(rules),
+        namespace_selector: Some(namespaces),
+        object_selector: Some(LabelSelector::default()),
+        match_conditions: Some(conditions),
+        match_policy: Some("Equivalent".to_owned()),
+        failure_policy: Some(failure_policy.to_owned()),
+        side_effects: "NoneOnDryRun".to_owned(),
+        timeout_seconds: Some(TIMEOUT_SECONDS),
+        admission_review_versions: vec!["v1".to_owned()],
+    }
+}
+
+fn client_config(webhook: Webhook, endpoint: &Endpoint) -> WebhookClientConfig {
+    let path = format!("/{}/{}", endpoint.token, webhook.path());
+    let ca_bundle = endpoint.ca_bundle.clone().map(|pem| ByteString(pem.into_bytes()));
+    match &endpoint.address {
+        Address::Service => WebhookClientConfig {
+            ca_bundle,
+            service: Some(ServiceReference {
+                namespace: endpoint.namespace.clone(),
+                name: names::RINGFENCE.to_owned(),
+                path: Some(path),
+                port: Some(443),
+            }),
+            url: None,
+        },
+        Address::Url(base) => WebhookClientConfig {
+            ca_bundle,
+            service: None,
+            url: Some(format!("{}{path}", base.trim_end_matches('/'))),
+        },
+    }
+}
+
+/// Rows that share group, versions, operations and scope are one rule.
+fn rules(rows: &[&WritePath]) -> Vec<RuleWithOperations> {
+    let mut rules: Vec<RuleWithOperations> = Vec::new();
+    for row in rows {
+        let resource = row.rule_resource();
+        let mut rule = RuleWithOperations {
+            api_groups: Some(vec![row.group.to_owned()]),
+            api_versions: Some(row.versions.iter().map(ToString::to_string).collect()),
+            resources: None,
+            operations: Some(
+                row.operations
+                    .iter()
+                    .copied()
+                    .map(Operation::as_str)
+                    .map(str::to_owned)
+                    .collect(),
+            ),
+            scope: Some(scope(row).to_owned()),
+        };
+        let same = |other: &&mut RuleWithOperations| {
+            let RuleWithOperations {
+                api_groups,
+                api_versions,
+                operations,
+                scope,
+                resources: _,
+            } = other;
+            (&*api_groups, &*api_versions, &*operations, &*scope)
+                == (&rule.api_groups, &rule.api_versions, &rule.operations, &rule.scope)
+        };
+        match rules.iter_mut().find(same) {
+            Some(other) => other.resources.get_or_insert_default().push(resource),
+            None => {
+                rule.resources = Some(vec![resource]);
+                rules.push(rule);
+            }
+        }
+    }
+    rules
+}
+
+fn scope(row: &WritePath) -> &'static str {
+    match row.webhook {
+        Webhook::Namespaces => "Cluster",
+        Webhook::Workloads | Webhook::Open | Webhook::Config => "Namespaced",
+    }
+}
+
+/// A row's condition, guarded so that it holds for every request of other rows: conditions are the webhook's, not the
+/// rule's, and all of them must hold. `request.subResource` is absent where there is none.
+fn guarded_condition(row: &WritePath) -> Option<MatchCondition> {
+    let condition = row.match_condition()?;
+    let WritePath {
+        group,
+        resource,
+        subresource,
+        ..
+    } = row;
+    let name = [*resource, *subresource]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("-");
+    Some(MatchCondition {
+        name,
+        expression: format!(
+            "[request.resource.group, request.resource.resource, request.?subResource.orValue(\"\")] != [\"{group}\", \
+             \"{resource}\", \"{subresource}\"] || ({condition})"
+        ),
+    })
+}
+
+/// What our own pods write was decided before it was written.
+fn not_ourselves(endpoint: &Endpoint) -> MatchCondition {
+    MatchCondition {
+        name: "not-ringfence-itself".to_owned(),
+        expression: format!("!({})", names::our_own_pod(&endpoint.namespace)),
+    }
+}
+
+/// Where the write paths of this webhook can be denied.
+fn namespaces(rows: Webhook, guardrails: &Guardrails) -> EnforcedNamespaces {
+    match rows {
+        Webhook::Namespaces => EnforcedNamespaces::Only(guarded_consents(guardrails)),
+        Webhook::Workloads | Webhook::Open | Webhook::Config => guardrails.enforced(),
+    }
+}
+
+/// The namespaces that some segment names as consent and whose creation it may deny.
+fn guarded_consents(guardrails: &Guardrails) -> BTreeSet<NamespaceName> {
+    guardrails
+        .consents
+        .iter()
+        .filter(|(namespace, _)| !guardrails.system_namespaces.contains(*namespace))
+        .filter(|(namespace, segments)| {
+            segments
+                .iter()
+                .any(|segment| guardrails.segment_mode(*segment, namespace.as_str()) == Mode::Enforce)
+        })
+        .map(|(namespace, _)| namespace.clone())
+        .collect()
+}
+
+/// The two sides of the same set are complements: In and `NotIn`, everything and nothing.
+fn selector(namespaces: &EnforcedNamespaces, side: Side) -> LabelSelector {
+    let (names, inside) = match namespaces {
+        EnforcedNamespaces::Only(names) => (names, side == Side::Closed),
+        EnforcedNamespaces::AllBut(names) => (names, side == Side::Open),
+    };
+    let (operator, values) = match (names.is_empty(), inside) {
+        (true, false) => return LabelSelector::default(),
+        // Every namespace has the label, so this selects none.
+        (true, true) => ("DoesNotExist", None),
+        (false, true) => ("In", Some(names)),
+        (false, false) => ("NotIn", Some(names)),
+    };
+    LabelSelector {
+        match_expressions: Some(vec![LabelSelectorRequirement {
+            key: NAMESPACE_NAME_LABEL.to_owned(),
+            operator: operator.to_owned(),
+            values: values.map(|names| names.iter().map(ToString::to_string).collect()),
+        }]),
+        match_labels: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
