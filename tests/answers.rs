@@ -154,93 +154,35 @@ fn permissions_are_answered_as_rbac_grants_them() {
 }
 
 #[test]
-fn namespaces_and_owners_are_read_as_they_stand() {
+fn a_namespace_is_read_as_it_stands() {
     let Some(cluster) = CLUSTER.get() else { return };
     let runtime = Runtime::new().expect("a runtime");
     let live = live(cluster, &runtime);
-    let read = |question| runtime.block_on(ask(&live, &user("anyone", &[]), question));
-    let namespace = || match read(Question::Namespace(name("changing"))) {
+    let namespace = || match runtime.block_on(ask(&live, &user("anyone", &[]), Question::Namespace(name("changing")))) {
         Answer::Namespace(namespace) => namespace,
         other => panic!("{other:?}"),
     };
-    let replica_set = |name: &str| {
-        let reference = ObjectReference {
-            group: "apps".to_owned(),
-            version: "v1".to_owned(),
-            resource: "replicasets".to_owned(),
-            template: "/spec/template".to_owned(),
-            namespace: self::name("changing"),
-            name: name.to_owned(),
-        };
-        match read(Question::Owner(reference)) {
-            Answer::Owner(owner) => owner,
-            other => panic!("{other:?}"),
-        }
-    };
-    let label = |namespace: &Namespace| {
-        namespace
-            .labels
-            .iter()
-            .find(|(key, _)| key == "team")
-            .map(|(_, team)| team.clone())
+    let team = |namespace: &Namespace| {
+        let label = namespace.labels.iter().find(|(key, _)| key == "team");
+        label.map(|(_, team)| team.clone())
     };
     assert_eq!(namespace(), None);
     cluster.create_namespace("changing", &[("team", "red")]);
     let first = namespace().expect("it stands");
-    assert_eq!((label(&first).as_deref(), first.terminating), (Some("red"), false));
-    for team in ["blue", "green"] {
-        let change = json!({"metadata": {"labels": {"team": team}}});
+    assert_eq!((team(&first).as_deref(), first.terminating), (Some("red"), false));
+    for change in ["blue", "green"] {
+        let patch = json!({"metadata": {"labels": {"team": change}}});
         cluster
             .request("admin", "PATCH", "/api/v1/namespaces/changing")
-            .json(&change)
+            .json(&patch)
             .send()
             .ok();
         assert_eq!(
-            namespace().as_ref().and_then(label).as_deref(),
-            Some(team),
+            namespace().as_ref().and_then(team).as_deref(),
+            Some(change),
             "what was written is read at once"
         );
     }
-
-    cluster
-        .kubectl("admin")
-        .args([
-            "-n",
-            "changing",
-            "create",
-            "deployment",
-            "front",
-            "--image=registry.example/app:1",
-        ])
-        .run()
-        .ok();
-    let deployment = cluster
-        .kubectl("admin")
-        .args(["-n", "changing", "get", "deployment", "front", "-ojson"])
-        .run()
-        .json();
-    let made = wait_until(PATIENCE, "the Deployment's ReplicaSet", || {
-        let list = cluster
-            .kubectl("admin")
-            .args(["-n", "changing", "get", "replicasets", "-ojson"])
-            .run()
-            .json();
-        list["items"].get(0).cloned()
-    });
-    let made = made.expect("its controller makes it");
-    let owner = replica_set(made["metadata"]["name"].as_str().expect("a name")).expect("it stands");
-    assert_eq!(made["metadata"]["uid"], owner.uid);
-    assert_eq!(deployment["metadata"]["uid"], owner.controller_uid);
-    let labels = made["spec"]["template"]["metadata"]["labels"]
-        .as_object()
-        .expect("labels");
-    let labels: Vec<_> = labels
-        .iter()
-        .map(|(key, value)| (key.clone(), value.as_str().unwrap_or("").to_owned()))
-        .collect();
-    assert_eq!(owner.template_labels, labels);
-    assert!(labels.contains(&("app".to_owned(), "front".to_owned())), "{labels:?}");
-    assert_eq!(replica_set("front-never"), None);
 
     let held = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
@@ -253,11 +195,8 @@ fn namespaces_and_owners_are_read_as_they_stand() {
         .ok();
     assert!(namespace().expect("it is still there").terminating);
     let release = json!({"metadata": {"finalizers": null}});
-    cluster
-        .request("admin", "PATCH", "/api/v1/namespaces/changing/configmaps/held")
-        .json(&release)
-        .send()
-        .ok();
+    let held = "/api/v1/namespaces/changing/configmaps/held";
+    cluster.request("admin", "PATCH", held).json(&release).send().ok();
     wait_until(PATIENCE, "the end of the namespace", || {
         namespace().is_none().then_some(())
     })
@@ -265,7 +204,49 @@ fn namespaces_and_owners_are_read_as_they_stand() {
     cluster.create_namespace("changing", &[]);
     let second = namespace().expect("made anew");
     assert_ne!(second.uid, first.uid, "under the same name stands another");
-    assert_eq!(label(&second), None);
+    assert_eq!(team(&second), None);
+}
+
+#[test]
+fn the_owner_of_a_pod_is_read_with_its_template_and_controller() {
+    let Some(cluster) = CLUSTER.get() else { return };
+    let runtime = Runtime::new().expect("a runtime");
+    let live = live(cluster, &runtime);
+    let replica_set = |name: &str| {
+        let reference = ObjectReference {
+            group: "apps".to_owned(),
+            version: "v1".to_owned(),
+            resource: "replicasets".to_owned(),
+            template: "/spec/template".to_owned(),
+            namespace: self::name("owning"),
+            name: name.to_owned(),
+        };
+        match runtime.block_on(ask(&live, &user("anyone", &[]), Question::Owner(reference))) {
+            Answer::Owner(owner) => owner,
+            other => panic!("{other:?}"),
+        }
+    };
+    cluster.create_namespace("owning", &[]);
+    let kubectl = |arguments: &[&str]| cluster.kubectl("admin").args(["-n", "owning"]).args(arguments).run();
+    kubectl(&["create", "deployment", "front", "--image=registry.example/app:1"]).ok();
+    let deployment = kubectl(&["get", "deployment", "front", "-ojson"]).json();
+    let made = wait_until(PATIENCE, "the Deployment's ReplicaSet", || {
+        kubectl(&["get", "replicasets", "-ojson"]).json()["items"]
+            .get(0)
+            .cloned()
+    });
+    let made = made.expect("its controller makes it");
+    let owner = replica_set(made["metadata"]["name"].as_str().expect("a name")).expect("it stands");
+    assert_eq!(made["metadata"]["uid"], owner.uid);
+    assert_eq!(deployment["metadata"]["uid"], owner.controller_uid);
+    assert_eq!(made["spec"]["template"]["metadata"]["labels"]["app"], "front");
+    let labels: serde_json::Map<_, _> = owner
+        .template_labels
+        .into_iter()
+        .map(|(key, value)| (key, Value::from(value)))
+        .collect();
+    assert_eq!(made["spec"]["template"]["metadata"]["labels"], Value::Object(labels));
+    assert_eq!(replica_set("front-never"), None);
 }
 
 const GUARDRAILS: &str = "\

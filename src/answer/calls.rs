@@ -12,6 +12,7 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::api::{Api, PostParams};
 use kube::{Client, Config};
+use parking_lot::Mutex;
 use ringfence_core::model::{Identity, Namespace, NamespaceName, ObjectReference, Owner, Permission};
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -94,11 +95,12 @@ type Dial = dyn Fn() -> Result<Client, kube::Error> + Send + Sync;
 pub(super) struct Calls {
     dial: Box<Dial>,
     client: ArcSwap<Client>,
+    dialling: Mutex<()>,
     permits: Semaphore,
 }
 
 impl Calls {
-    /// Calls the API server of this configuration. The configuration's own timeouts and retries are put aside: how long a
+    /// Calls the API server of this configuration. Needs a runtime, in which the connections live. The configuration's own timeouts and retries are put aside: how long a
     /// call may take depends on who waits for it.
     pub(super) fn to(config: Config) -> Result<Self, kube::Error> {
         let mut config = config;
@@ -116,6 +118,7 @@ impl Calls {
         Ok(Self {
             dial: Box::new(dial),
             client,
+            dialling: Mutex::default(),
             permits: Semaphore::new(CONCURRENT),
         })
     }
@@ -193,12 +196,15 @@ impl Calls {
 
     /// Lets go of the connections of a client on which a call hung, unless another did already.
     fn give_up(&self, hung: &Arc<Client>) {
+        let _one_at_a_time = self.dialling.lock();
+        if !Arc::ptr_eq(&self.client.load(), hung) {
+            return;
+        }
+        tracing::warn!("a call to the API server was not answered in time; making new connections to it");
         match (self.dial)() {
-            Ok(client) => {
-                self.client.compare_and_swap(hung, Arc::new(client));
-            }
+            Ok(client) => self.client.store(Arc::new(client)),
             Err(error) => {
-                tracing::error!(%error, "cannot make new connections to the API server; keeping the old ones");
+                tracing::error!(%error, "cannot make new connections to the API server; keeping the old ones")
             }
         }
     }

@@ -38,7 +38,7 @@ impl std::fmt::Debug for Live {
 
 impl Live {
     /// Answers from the API server of this configuration, over connections of its own: watches that stall, or that are
-    /// held back, hold up no answer.
+    /// held back, hold up no answer. Needs a runtime, in which the connections live.
     pub fn connect(config: kube::Config, metrics: Metrics) -> Result<Self, kube::Error> {
         Ok(Self::over(Calls::to(config)?, metrics))
     }

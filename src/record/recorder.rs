@@ -112,7 +112,8 @@ impl Recorder {
         );
     }
 
-    /// Tells of what repeated within each minute that is over, until stopped; then of all the rest.
+    /// Tells of what repeated within each minute that is over, until stopped; then of all the rest. To lose nothing, stop it
+    /// after the server has drained, and close the sinks after it has ended.
     pub async fn run(&self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

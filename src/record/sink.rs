@@ -16,6 +16,13 @@ pub trait Sink: Send + Sync + 'static {
     fn take(&self, record: &DecisionRecord);
 }
 
+/// A sink that its owner keeps a hold of, to close it in the end.
+impl<S: Sink> Sink for Arc<S> {
+    fn take(&self, record: &DecisionRecord) {
+        S::take(self, record);
+    }
+}
+
 /// Records in memory, for those who show them themselves and for tests.
 #[derive(Debug, Clone, Default)]
 pub struct Collected(Arc<Mutex<Vec<DecisionRecord>>>);
