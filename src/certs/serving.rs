@@ -2,9 +2,10 @@
 //! None at first: handshakes fail and we are not ready until a source hands one in.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use sha2::{Digest, Sha256};
@@ -50,7 +51,7 @@ impl ServingCertificate {
     /// Serves new handshakes with this pair: a PEM chain, the serving certificate first, and its PEM key. The pair
     /// in use again changes nothing. One that cannot serve is refused, logged and counted, and the one in use stays.
     pub fn replace(&self, cert_pem: &[u8], key_pem: &[u8]) -> Result<(), CertificateError> {
-        let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.last.lock();
         let digest = digest(cert_pem, key_pem);
         if *last == Some(digest) {
             return Ok(());

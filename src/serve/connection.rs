@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::service::service_fn;
@@ -151,9 +151,15 @@ async fn answer(router: Router, link: Arc<Link>, mut request: Request<Incoming>)
     if !link.is_proven() {
         request.extensions_mut().insert(Arc::clone(&link));
     }
-    let response = router.oneshot(request).await?;
+    let version = request.version();
+    let mut response = router.oneshot(request).await?;
     if response.status() == StatusCode::NOT_FOUND && !link.is_proven() {
         link.leave();
+        // HTTP/2 has a frame for it.
+        if version < Version::HTTP_2 {
+            let headers = response.headers_mut();
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
     }
     Ok(response)
 }

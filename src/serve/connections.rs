@@ -3,10 +3,11 @@
 //! makes room for the newest, so that whoever merely holds connections open keeps nobody out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -130,8 +131,8 @@ impl Connections {
         self.0.metrics.closed(self.0.listener, reason);
     }
 
-    fn places(&self) -> std::sync::MutexGuard<'_, Places> {
-        self.0.places.lock().unwrap_or_else(PoisonError::into_inner)
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.0.places.lock()
     }
 
     fn now(&self) -> u64 {

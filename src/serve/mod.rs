@@ -11,6 +11,7 @@ mod connection;
 mod connections;
 mod health;
 mod metrics;
+mod open_files;
 mod options;
 mod readiness;
 mod refusal;
@@ -21,6 +22,7 @@ mod tls;
 mod token;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ringfence_core::review::Webhook;
@@ -37,6 +39,12 @@ pub use token::{PathToken, PathTokens, WeakToken};
 pub trait Reviewer: Send + Sync + 'static {
     /// Reviews one body (the JSON of an AdmissionReview) that came in by this webhook. Always answers; never panics.
     fn review(&self, webhook: Webhook, body: Bytes) -> impl Future<Output = Reply> + Send;
+}
+
+impl<R: Reviewer> Reviewer for Arc<R> {
+    fn review(&self, webhook: Webhook, body: Bytes) -> impl Future<Output = Reply> + Send {
+        R::review(self, webhook, body)
+    }
 }
 
 /// What goes back on the wire.

@@ -153,7 +153,7 @@ mod tests {
         go_on: Notify,
     }
 
-    impl Reviewer for Arc<Obedient> {
+    impl Reviewer for Obedient {
         async fn review(&self, webhook: Webhook, body: Bytes) -> Reply {
             match &body[..] {
                 b"panic" => panic!("told to"),

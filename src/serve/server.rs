@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,9 @@ use super::accept::{Accept, accept_until};
 use super::connection::{KeepAlive, Serving};
 use super::connections::Connections;
 use super::metrics::Listener;
-use super::{Drain, Limits, Metrics, Options, PathTokens, Readiness, Reviewer, TlsError, health, router, tls};
+use super::{
+    Drain, Limits, Metrics, Options, PathTokens, Readiness, Reviewer, TlsError, health, open_files, router, tls,
+};
 use crate::certs::ServingCertificate;
 
 /// What the server serves, and what others set while it does.
@@ -64,6 +66,10 @@ pub struct Server {
 
 impl Server {
     /// Binds both listeners.
+    #[expect(
+        clippy::unused_async,
+        reason = "sockets need a runtime, which only an async caller surely has"
+    )]
     pub async fn bind<R: Reviewer>(options: Options, parts: Parts<R>) -> Result<Self, ServeError> {
         let Options {
             listen,
@@ -80,9 +86,10 @@ impl Server {
             metrics,
             registry,
         } = parts;
+        open_files::raise_to(limits.connections + limits.health_connections);
         let tls = tls::configuration(certificate, client_ca.as_deref())?;
-        let (reviews, review_address) = bind(listen).await?;
-        let (health, health_address) = bind(health_listen).await?;
+        let (reviews, review_address) = bind(listen)?;
+        let (health, health_address) = bind(health_listen)?;
         Ok(Self {
             reviews: Gate::new(
                 reviews,
@@ -148,11 +155,25 @@ impl Server {
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let failed = |source| ServeError::Bind { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    Ok((listener, bound))
+/// Connections that the kernel holds until we accept them; `net.core.somaxconn` caps it. The usual 128 to 1,024 overflow
+/// in a burst, and then the kernel drops whoever comes, the API server as well.
+const BACKLOG: u32 = 4096;
+
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let listen = || {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        // The port is ours again at once after a restart.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    listen().map_err(|source| ServeError::Bind { address, source })
 }
 
 /// One listener with all its connections.
