@@ -1,6 +1,6 @@
 //! One control plane for all tests of a test binary, and the loud word where there is none.
 //!
-//! It is never dropped, because statics are not; its programs end with the process (see
+//! What is shared is never dropped, because statics are not; its programs end with the process (see
 //! `process.rs`).
 
 use std::env;
@@ -11,12 +11,13 @@ use crate::assets::AssetsError;
 use crate::control_plane::{ControlPlane, StartError};
 use crate::options::Options;
 
-/// A place for a control plane that several tests share:
+/// A place for what several tests share: a control plane, or one with more in it.
 ///
 /// ```no_run
-/// use ringfence_controlplane::{Options, SharedControlPlane, User};
+/// use ringfence_controlplane::{ControlPlane, Options, Shared, User};
 ///
-/// static CLUSTER: SharedControlPlane = SharedControlPlane::new(|| Options::with_users([User::new("mallory")]));
+/// static CLUSTER: Shared<ControlPlane> =
+///     Shared::new(|| ControlPlane::start(&Options::with_users([User::new("mallory")])));
 ///
 /// fn mallory_is_nobody() {
 ///     let Some(cluster) = CLUSTER.get() else { return };
@@ -24,30 +25,30 @@ use crate::options::Options;
 /// }
 /// ```
 #[derive(Debug)]
-pub struct SharedControlPlane {
-    options: fn() -> Options,
-    cluster: OnceLock<Result<Option<ControlPlane>, String>>,
+pub struct Shared<T> {
+    start: fn() -> Result<T, StartError>,
+    started: OnceLock<Result<Option<T>, String>>,
 }
 
-impl SharedControlPlane {
-    /// Nothing yet; `options` are asked for when the first test wants it.
-    pub const fn new(options: fn() -> Options) -> Self {
+impl<T> Shared<T> {
+    /// Nothing yet; `start` is called by the first test that wants it.
+    pub const fn new(start: fn() -> Result<T, StartError>) -> Self {
         Self {
-            options,
-            cluster: OnceLock::new(),
+            start,
+            started: OnceLock::new(),
         }
     }
 
-    /// The control plane, started by the first test that comes here; or `None` where there are no
-    /// programs to start, said on stderr: then the test returns.
+    /// What was started by the first test that came here; or `None` where there are no programs to
+    /// start, said on stderr: then the test returns.
     ///
     /// # Panics
     /// If it does not start, or if there are no programs to start and `CI` is set: there, a test that
     /// did not run is a failure.
-    pub fn get(&self) -> Option<&ControlPlane> {
-        // The failure is kept, so that the other tests fail at once instead of trying again.
-        match self.cluster.get_or_init(|| start_or_skip(&(self.options)())) {
-            Ok(cluster) => cluster.as_ref(),
+    pub fn get(&self) -> Option<&T> {
+        // A failure is kept, so that the other tests fail at once instead of trying again.
+        match self.started.get_or_init(|| or_skip((self.start)())) {
+            Ok(started) => started.as_ref(),
             Err(error) => panic!("{error}"),
         }
     }
@@ -56,14 +57,14 @@ impl SharedControlPlane {
 /// Starts a control plane for one test, or says loudly why that test is skipped.
 ///
 /// # Panics
-/// As [`SharedControlPlane::get`].
+/// As [`Shared::get`].
 pub fn started_or_skipped(options: &Options) -> Option<ControlPlane> {
-    start_or_skip(options).unwrap_or_else(|error| panic!("{error}"))
+    or_skip(ControlPlane::start(options)).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn start_or_skip(options: &Options) -> Result<Option<ControlPlane>, String> {
-    match ControlPlane::start(options) {
-        Ok(cluster) => Ok(Some(cluster)),
+fn or_skip<T>(started: Result<T, StartError>) -> Result<Option<T>, String> {
+    match started {
+        Ok(started) => Ok(Some(started)),
         Err(StartError::Assets(error @ AssetsError::NoGo)) => {
             if env::var_os("CI").is_some_and(|value| !value.is_empty()) {
                 return Err(format!("{error}\n(CI is set: tests may not be skipped)"));

@@ -10,9 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use ringfence_controlplane::{
-    ControlPlane, Controllers, Nodes, Options, SharedControlPlane, started_or_skipped, wait_until,
-};
+use ringfence_controlplane::{ControlPlane, Controllers, Nodes, Options, Shared, started_or_skipped, wait_until};
 
 /// What all of them need, and enough to show that children end.
 fn small() -> Options {
@@ -166,7 +164,7 @@ fn part_that_panics() {
 #[test]
 #[ignore = "the child of nothing_is_left_after_an_end_without_dropping"]
 fn part_that_never_drops() {
-    static CLUSTER: SharedControlPlane = SharedControlPlane::new(small);
+    static CLUSTER: Shared<ControlPlane> = Shared::new(|| ControlPlane::start(&small()));
     let Some(cluster) = CLUSTER.get() else { return };
     announce(cluster);
     wait_for_the_parent();

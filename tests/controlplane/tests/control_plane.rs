@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
-use ringfence_controlplane::{Options, SharedControlPlane, User, wait_until};
+use ringfence_controlplane::{ControlPlane, Options, Shared, User, wait_until};
 use serde_json::{Value, json};
 
-static CLUSTER: SharedControlPlane =
-    SharedControlPlane::new(|| Options::with_users([User::new("mallory").in_groups(["dev", "web"]).with_uid("uid-7")]));
+static CLUSTER: Shared<ControlPlane> = Shared::new(|| {
+    ControlPlane::start(&Options::with_users([User::new("mallory")
+        .in_groups(["dev", "web"])
+        .with_uid("uid-7")]))
+});
 
 const PATIENCE: &str = "--timeout=60s";
 
