@@ -14,7 +14,7 @@ use ringfence::certs::{self, ServingCertificate};
 use ringfence::record::{self, Collected, DryRuns, Recorder};
 use ringfence::serve::{self, Options as Serving, Parts, PathToken, PathTokens, Readiness, Server};
 use ringfence::{Current, answer};
-use ringfence_controlplane::{ControlPlane, Controllers, Nodes, Options, SharedControlPlane, wait_until};
+use ringfence_controlplane::{ControlPlane, Controllers, Nodes, Options, Shared, wait_until};
 use ringfence_core::guardrails::{Source, compile};
 use ringfence_core::model::{
     Answer, Asked, Identity, Mode, Namespace, NamespaceName, ObjectReference, Permission, Question, Scope, SegmentName,
@@ -26,10 +26,12 @@ use tokio::runtime::Runtime;
 /// A grant is seen by the authorizer within moments, a cached no forgotten within a second.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-static CLUSTER: SharedControlPlane = SharedControlPlane::new(|| Options {
-    users: Vec::new(),
-    controllers: Controllers::AccountEach,
-    nodes: Nodes::Absent,
+static CLUSTER: Shared<ControlPlane> = Shared::new(|| {
+    ControlPlane::start(&Options {
+        users: Vec::new(),
+        controllers: Controllers::AccountEach,
+        nodes: Nodes::Absent,
+    })
 });
 
 /// Answers from this API server; what serves its connections lives in this runtime.
