@@ -5,12 +5,14 @@
 mod compile;
 mod compiled;
 pub mod documents;
+mod file;
 mod place;
 mod problem;
 mod read;
 mod schema;
 mod shape;
 mod unsupported;
+mod written;
 mod yaml;
 
 pub use compile::{Compiled, compile};
@@ -18,6 +20,7 @@ pub use compiled::{
     Clause, ClauseId, EnforcedNamespaces, Guardrails, NamespaceSet, Revision, Rollout, SYSTEM_NAMESPACES, Segment,
     SegmentId, Side,
 };
+pub use file::{ConfigMap, FileContents, is_source_key};
 pub use problem::{Notice, Problem, Problems, Source};
 pub use schema::{plain_schema, schema};
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{accepted, source};
+use crate::guardrails::documents::{GuardrailsSpec, SegmentSpec};
 use crate::guardrails::{ClauseId, EnforcedNamespaces, Guardrails, NamespaceSet, SegmentId, Side, Source, compile};
 use crate::labels::{Labels, Operator};
 use crate::model::{Mode, Scope};
@@ -322,4 +323,46 @@ fn a_thousand_segments_are_each_found_by_their_labels() {
         .map(|id| guardrails.segment(id.segment).name.as_str())
         .collect();
     assert_eq!(names, ["s777"]);
+}
+
+#[test]
+fn what_is_written_back_compiles_to_the_same() {
+    let guardrails = accepted(PAYMENTS).guardrails;
+    let document = |kind: &str, name: &str, spec: serde_json::Value| {
+        serde_json::json!({"apiVersion": "ringfence.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+            .to_string()
+    };
+    let spec = serde_json::to_value(GuardrailsSpec::from(&guardrails)).expect("JSON");
+    let mut text = document("Guardrails", "default", spec);
+    for segment in &guardrails.segments {
+        let spec = serde_json::to_value(SegmentSpec::from(segment)).expect("JSON");
+        text += &format!("\n---\n{}", document("Segment", segment.name.as_str(), spec));
+    }
+    let again = accepted(&text).guardrails;
+    assert_eq!(again.mode, guardrails.mode);
+    assert_eq!(again.rollout, guardrails.rollout);
+    assert_eq!(again.system_namespaces, guardrails.system_namespaces);
+    assert_eq!(format!("{:?}", again.segments), format!("{:?}", guardrails.segments));
+}
+
+#[test]
+fn clauses_are_told_in_short_words() {
+    let text = segment_with(
+        "{members: [{namespaces: [b, a], podSelector: {}}, {namespaceSelector: {}, podSelector: {matchLabels: {app: db}}}, \
+         {namespaceSelector: {matchLabels: {env: prod}}, podSelector: {matchExpressions: [{key: a, operator: In, values: [x, \
+         w]}, {key: b, operator: NotIn, values: [x]}, {key: c, operator: Exists}, {key: d, operator: DoesNotExist}]}}]}",
+    );
+    let told: Vec<String> = accepted(&text).guardrails.segments[0]
+        .members
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "every pod in a,b",
+            "app=db in every namespace",
+            "a in (w,x),b notin (x),c,!d in namespaces with env=prod"
+        ]
+    );
 }

@@ -313,6 +313,6 @@ fn what_is_quoted_is_shortened() {
 
 #[test]
 fn very_many_unknown_fields_are_read_in_one_pass() {
-    let fields = (0..20_000).fold(String::new(), |all, number| all + &format!("unknown{number}: 1\n"));
-    assert_eq!(refused(&segment(&fields)).0.len(), 20_001);
+    let fields = (0..5_000).fold(String::new(), |all, number| all + &format!("unknown{number}: 1\n"));
+    assert_eq!(refused(&segment(&fields)).0.len(), 5_001);
 }
