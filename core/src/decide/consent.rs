@@ -9,7 +9,7 @@
 //! **Settle it** by having a cluster administrator create the namespace, or with `ringfence grant manage
 //! segments/payments-db --cluster --user NAME`.
 
-use super::context::{Context, Known};
+use super::context::{Context, Held, Known};
 use crate::guardrails::SegmentId;
 use crate::model::{Action, Finding, Permission, Reason, RuleName, Scope, Verb};
 
@@ -17,9 +17,14 @@ use crate::model::{Action, Finding, Permission, Reason, RuleName, Scope, Verb};
 pub(super) const NAME: RuleName = "Consent";
 
 pub(super) fn judge(context: &Context<'_, '_>) -> Vec<Finding> {
-    let Action::CreateNamespace(_) = &context.request.action else {
+    if !context
+        .request
+        .actions
+        .iter()
+        .any(|action| matches!(action, Action::CreateNamespace(_)))
+    {
         return Vec::new();
-    };
+    }
     let guardrails = &context.snapshot.guardrails;
     let name = context.request.subject.namespace.as_ref();
     let segments = guardrails.consents.get(name).map(Vec::as_slice).unwrap_or_default();
@@ -41,10 +46,14 @@ fn finding(context: &Context<'_, '_>, id: SegmentId) -> Option<Finding> {
     if !segment.description.is_empty() {
         why.push_str(&format!(" ({})", segment.description));
     }
-    let reason = match context.allowed(permission.clone(), mode) {
+    let mut lacking = None;
+    let reason = match context.allowed(&permission, mode) {
         Known::Pending => return None,
-        Known::Yes(true) => Reason::Permitted,
-        Known::Yes(false) => Reason::LacksPermission,
+        Known::Yes(Held::Yes) => Reason::Permitted,
+        Known::Yes(Held::No(reviewer)) => {
+            lacking = reviewer;
+            Reason::LacksPermission
+        }
         Known::Failed(failure) => {
             why.push_str("; ");
             why.push_str(&failure);
@@ -56,13 +65,14 @@ fn finding(context: &Context<'_, '_>, id: SegmentId) -> Option<Finding> {
         rule: NAME,
         reason,
         mode: if reason == Reason::Unanswered {
-            context.failure_mode(mode)
+            context.failure_mode(mode, &context.request.subject.namespace)
         } else {
             mode
         },
         segment: Some(segment.name.clone()),
         clause: None,
         permission: Some(permission),
+        reviewer: lacking,
         what: format!("{modal} become the consent of segment {}", segment.name),
         why,
     })

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use crate::model::{
-    Answer, Answers, Asked, Mode, Namespace, NamespaceName, Permission, Question, Request, Scope, Snapshot, Who,
+    Answer, Answers, Asked, Mode, Namespace, NamespaceName, ObjectReference, Owner, Permission, Question, ReachedPod,
+    Request, Scope, Snapshot, Target, Who,
 };
 
 /// What a rule may read and ask.
@@ -24,6 +25,14 @@ pub(super) enum Known<T> {
     Pending,
     /// It could not be answered, and why.
     Failed(String),
+}
+
+/// Whether a permission is held.
+pub(super) enum Held {
+    /// It is.
+    Yes,
+    /// It is not; named is who lacks it where that is not the requester.
+    No(Option<String>),
 }
 
 impl<'c, 'r> Context<'c, 'r> {
@@ -54,13 +63,73 @@ impl<'c, 'r> Context<'c, 'r> {
         answer
     }
 
-    /// Whether the requester holds a permission.
-    pub(super) fn allowed(&self, permission: Permission, mode: Mode) -> Known<bool> {
-        match self.ask(Question::Allowed(Who::Requester, permission), mode) {
+    /// Whether the requester holds a permission. A delegate's own rights say nothing about who asked, so it is asked twice,
+    /// as itself and as its `reviewAs`, and both must hold it.
+    pub(super) fn allowed(&self, permission: &Permission, mode: Mode) -> Known<Held> {
+        let request = self.request;
+        let delegate = self
+            .snapshot
+            .guardrails
+            .delegates
+            .iter()
+            .find(|delegate| delegate.user == request.identity.username);
+        let reviewer = delegate.map(|delegate| delegate.reviewer(&request.subject.namespace));
+        let itself = self.review(Who::Requester, permission, mode);
+        let Some(reviewer) = reviewer else { return itself };
+        match (itself, self.review(Who::User(reviewer.clone()), permission, mode)) {
+            (Known::Pending, _) | (_, Known::Pending) => Known::Pending,
+            (Known::Yes(Held::No(_)), _) => Known::Yes(Held::No(None)),
+            (_, Known::Yes(Held::No(_))) => Known::Yes(Held::No(Some(reviewer))),
+            (Known::Failed(why), _) | (_, Known::Failed(why)) => Known::Failed(why),
+            (Known::Yes(Held::Yes), Known::Yes(Held::Yes)) => Known::Yes(Held::Yes),
+        }
+    }
+
+    fn review(&self, who: Who, permission: &Permission, mode: Mode) -> Known<Held> {
+        match self.ask(Question::Allowed(who, permission.clone()), mode) {
             None => Known::Pending,
-            Some(Answer::Allowed(allowed)) => Known::Yes(*allowed),
+            Some(Answer::Allowed(true)) => Known::Yes(Held::Yes),
+            Some(Answer::Allowed(false)) => Known::Yes(Held::No(None)),
             Some(Answer::Failed(why)) => Known::Failed(why.clone()),
             Some(other) => Known::Failed(format!("the review was answered with {other:?}")),
+        }
+    }
+
+    /// The pods that a connection reaches.
+    pub(super) fn reached(&self, target: Target, mode: Mode) -> Known<&'c [ReachedPod]> {
+        match self.ask(Question::Reached(target), mode) {
+            None => Known::Pending,
+            Some(Answer::Reached(pods)) => Known::Yes(pods),
+            Some(Answer::Failed(why)) => Known::Failed(why.clone()),
+            Some(other) => Known::Failed(format!("the read was answered with {other:?}")),
+        }
+    }
+
+    /// The owner of an object.
+    pub(super) fn owner(&self, reference: ObjectReference, mode: Mode) -> Known<Option<&'c Owner>> {
+        match self.ask(Question::Owner(reference), mode) {
+            None => Known::Pending,
+            Some(Answer::Owner(owner)) => Known::Yes(owner.as_ref()),
+            Some(Answer::Failed(why)) => Known::Failed(why.clone()),
+            Some(other) => Known::Failed(format!("the read was answered with {other:?}")),
+        }
+    }
+
+    /// The objects of an `apps/v1` resource in a namespace, with their templates.
+    pub(super) fn templates(&self, resource: &str, namespace: &NamespaceName, mode: Mode) -> Known<&'c [Owner]> {
+        let reference = ObjectReference {
+            group: "apps".to_owned(),
+            version: "v1".to_owned(),
+            resource: resource.to_owned(),
+            template: "/spec/template".to_owned(),
+            namespace: namespace.clone(),
+            name: String::new(),
+        };
+        match self.ask(Question::Templates(reference), mode) {
+            None => Known::Pending,
+            Some(Answer::Templates(owners)) => Known::Yes(owners),
+            Some(Answer::Failed(why)) => Known::Failed(why.clone()),
+            Some(other) => Known::Failed(format!("the list was answered with {other:?}")),
         }
     }
 
@@ -101,9 +170,8 @@ impl<'c, 'r> Context<'c, 'r> {
         }
     }
 
-    /// What a failure to learn something comes to in the request's namespace: in system namespaces it never denies.
-    pub(super) fn failure_mode(&self, mode: Mode) -> Mode {
-        let namespace = self.request.subject.namespace.as_ref();
+    /// What a failure to learn something comes to in a namespace: in system namespaces it never denies.
+    pub(super) fn failure_mode(&self, mode: Mode, namespace: &str) -> Mode {
         if self.snapshot.guardrails.system_namespaces.contains(namespace) {
             mode.min(Mode::Warn)
         } else {

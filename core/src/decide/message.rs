@@ -24,25 +24,38 @@ pub(super) fn denial(request: &Request<'_>, findings: &[&Finding]) -> String {
 }
 
 fn explained(request: &Request<'_>, finding: &Finding) -> String {
-    let user = quoted(&request.identity.username);
+    let user = quoted(lacking(request, finding));
+    let (subject, what) = (&request.subject, &finding.what);
     let mut text = match finding.reason {
         Reason::Unanswered => format!(
-            "{} {} for now: whether user {user} holds the permission could not be found out. Try again.",
-            request.subject, finding.what
+            "{subject} {what} for now: whether user {user} holds the permission could not be found out. Try again."
         ),
-        _ => format!(
-            "{} {}: user {user} lacks the permission.",
-            request.subject, finding.what
-        ),
+        Reason::Refused => format!("{subject} {what}."),
+        _ => format!("{subject} {what}: user {user} lacks the permission."),
     };
     text.push_str(&format!("\n  why:   {}", finding.why));
+    if finding.reviewer.is_some() {
+        text.push_str(&format!(
+            "; asked for {}, a delegate",
+            quoted(&request.identity.username)
+        ));
+    }
     if let Some(permission) = &finding.permission {
         text.push_str(&format!("\n  check: {}", permission.can_i()));
         if finding.reason == Reason::LacksPermission {
-            text.push_str(&format!("\n  grant: {}", grant(permission, &request.identity)));
+            let identity = Identity {
+                username: lacking(request, finding).into(),
+                ..Identity::default()
+            };
+            text.push_str(&format!("\n  grant: {}", grant(permission, &identity)));
         }
     }
     text
+}
+
+/// The user who lacks the permission: the requester, or whom a delegate is reviewed as.
+fn lacking<'r>(request: &'r Request<'_>, finding: &'r Finding) -> &'r str {
+    finding.reviewer.as_deref().unwrap_or(&request.identity.username)
 }
 
 /// The `ringfence grant` line that prints what would settle it.
@@ -70,9 +83,10 @@ fn grant(permission: &Permission, identity: &Identity<'_>) -> String {
 
 /// One line that begins `ringfence:`.
 pub(super) fn warning(request: &Request<'_>, finding: &Finding) -> String {
-    let user = quoted(&request.identity.username);
+    let user = quoted(lacking(request, finding));
     let rest = match (finding.reason, &finding.permission) {
         (Reason::Unanswered, _) => "could not be checked".to_owned(),
+        (Reason::Refused, _) => "no permission settles it".to_owned(),
         (_, Some(permission)) => match &permission.scope {
             Scope::Namespace(namespace) => format!("user {user} lacks {} in {namespace}", permission.verb),
             Scope::Cluster => format!("user {user} lacks {} at the cluster", permission.verb),

@@ -1,10 +1,15 @@
 //! The rules, one file each, and [`decide`], which runs them. Sans-IO: a rule that has to know something asks for it by
 //! its [`Context`], and a driver answers and calls again. A new rule is one file here and a row in [`RULES`].
 
+mod access;
+mod clauses;
 mod consent;
 mod context;
+mod host_access;
 mod message;
+mod namespaces;
 mod provenance;
+mod rollback;
 mod segments;
 
 use std::cmp::Reverse;
@@ -40,6 +45,22 @@ pub const RULES: &[Rule] = &[
         judge: segments::judge,
     },
     Rule {
+        name: namespaces::NAME,
+        judge: namespaces::judge,
+    },
+    Rule {
+        name: access::NAME,
+        judge: access::judge,
+    },
+    Rule {
+        name: rollback::NAME,
+        judge: rollback::judge,
+    },
+    Rule {
+        name: host_access::NAME,
+        judge: host_access::judge,
+    },
+    Rule {
         name: consent::NAME,
         judge: consent::judge,
     },
@@ -69,6 +90,21 @@ pub fn decide_unanswered(snapshot: &Snapshot, request: &Request<'_>, answers: &m
                 }
             }
         }
+    }
+}
+
+/// A finding that what had to be known before any clause could be named could not be learned.
+fn unanswered(context: &Context<'_, '_>, rule: RuleName, mode: Mode, doing: &str, why: &str) -> Finding {
+    Finding {
+        rule,
+        reason: Reason::Unanswered,
+        mode: context.failure_mode(mode, &context.request.subject.namespace),
+        segment: None,
+        clause: None,
+        permission: None,
+        reviewer: None,
+        what: format!("may not {doing}"),
+        why: why.to_owned(),
     }
 }
 

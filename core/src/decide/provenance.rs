@@ -1,11 +1,13 @@
 //! Provenance: what a controller makes carries the controller's identity, so the permission was asked when the template
-//! was written. Believed only on CREATE, only for exactly that controller's service account, and only after the owner was
-//! read live: same uid, same namespace, and a template that matches every clause that the object matches.
+//! was written. Believed only on CREATE, only for exactly that controller's user, and only after the owner was read live:
+//! same uid, same namespace, and a template that matches every clause that the object matches.
 
 use super::context::{Context, Known};
+use crate::guardrails::Workload;
+use crate::labels::{LabelSet, Selector};
 use crate::model::{
-    Answer, ControllerReference, Controllers, Identity, Mode, NamespaceName, ObjectReference, Operation, Owner,
-    Placement, Question,
+    ControllerReference, Controllers, Identity, Mode, NamespaceName, ObjectReference, Operation, OwnedTemplate, Owner,
+    Placement,
 };
 
 /// A built-in controller: from which owner it makes what, under which name.
@@ -32,84 +34,26 @@ enum Source {
     Revision,
 }
 
+const TEMPLATE: Source = Source::Owner("/spec/template");
+const JOB_TEMPLATE: Source = Source::Owner("/spec/jobTemplate/spec/template");
+
 /// Every built-in controller that makes pods, or templates from templates (kube-controller-manager's service accounts, as
 /// `--use-service-account-credentials` names them).
+#[rustfmt::skip]
 const MAKERS: &[Maker] = &[
-    maker(
-        "pods",
-        "apps",
-        "ReplicaSet",
-        "replicasets",
-        Source::Owner("/spec/template"),
-        "replicaset-controller",
-    ),
-    maker(
-        "pods",
-        "",
-        "ReplicationController",
-        "replicationcontrollers",
-        Source::Owner("/spec/template"),
-        "replication-controller",
-    ),
-    maker(
-        "pods",
-        "apps",
-        "StatefulSet",
-        "statefulsets",
-        Source::Revision,
-        "statefulset-controller",
-    ),
-    maker(
-        "pods",
-        "apps",
-        "DaemonSet",
-        "daemonsets",
-        Source::Owner("/spec/template"),
-        "daemon-set-controller",
-    ),
-    maker(
-        "pods",
-        "batch",
-        "Job",
-        "jobs",
-        Source::Owner("/spec/template"),
-        "job-controller",
-    ),
-    maker(
-        "replicasets",
-        "apps",
-        "Deployment",
-        "deployments",
-        Source::Owner("/spec/template"),
-        "deployment-controller",
-    ),
-    maker(
-        "jobs",
-        "batch",
-        "CronJob",
-        "cronjobs",
-        Source::Owner("/spec/jobTemplate/spec/template"),
-        "cronjob-controller",
-    ),
+    Maker { makes: "pods", group: "apps", kind: "ReplicaSet", resource: "replicasets", source: TEMPLATE, account: "replicaset-controller" },
+    Maker { makes: "pods", group: "", kind: "ReplicationController", resource: "replicationcontrollers", source: TEMPLATE, account: "replication-controller" },
+    Maker { makes: "pods", group: "apps", kind: "StatefulSet", resource: "statefulsets", source: Source::Revision, account: "statefulset-controller" },
+    Maker { makes: "pods", group: "apps", kind: "DaemonSet", resource: "daemonsets", source: TEMPLATE, account: "daemon-set-controller" },
+    Maker { makes: "pods", group: "batch", kind: "Job", resource: "jobs", source: TEMPLATE, account: "job-controller" },
+    Maker { makes: "replicasets", group: "apps", kind: "Deployment", resource: "deployments", source: TEMPLATE, account: "deployment-controller" },
+    Maker { makes: "jobs", group: "batch", kind: "CronJob", resource: "cronjobs", source: JOB_TEMPLATE, account: "cronjob-controller" },
+    Maker { makes: "controllerrevisions", group: "apps", kind: "StatefulSet", resource: "statefulsets", source: TEMPLATE, account: "statefulset-controller" },
+    Maker { makes: "controllerrevisions", group: "apps", kind: "DaemonSet", resource: "daemonsets", source: TEMPLATE, account: "daemon-set-controller" },
 ];
 
-const fn maker(
-    makes: &'static str,
-    group: &'static str,
-    kind: &'static str,
-    resource: &'static str,
-    source: Source,
-    account: &'static str,
-) -> Maker {
-    Maker {
-        makes,
-        group,
-        kind,
-        resource,
-        source,
-        account,
-    }
-}
+/// The controllers that write ControllerRevisions.
+const REVISERS: &[&str] = &["statefulset-controller", "daemon-set-controller"];
 
 /// The label by which a StatefulSet's pod names its ControllerRevision.
 const REVISION_LABEL: &str = "controller-revision-hash";
@@ -118,112 +62,171 @@ const REVISION_LABEL: &str = "controller-revision-hash";
 pub(super) enum Origin<'c> {
     /// A person's, or a controller's that nothing shows to be one: judged as its direct writer.
     Direct,
-    /// A controller's, from this template.
-    Controller(&'c Owner),
+    /// A controller's, from one of these templates.
+    Controller(Vec<&'c OwnedTemplate>),
     /// The owner has been asked for.
     Pending,
     /// The owner could not be read.
     Failed(String),
 }
 
-/// Finds out where a placement comes from. `mode` is the strongest that hangs on it.
-pub(super) fn origin<'c>(context: &Context<'c, '_>, placement: &Placement<'_>, mode: Mode) -> Origin<'c> {
-    let request = context.request;
-    let Controllers::One(reference) = &placement.controllers else {
-        return Origin::Direct;
-    };
-    let maker = MAKERS.iter().find(|maker| {
-        request.operation == Operation::Create
-            && request.subresource.is_empty()
-            && maker.makes == request.resource
-            && refers_to(reference, maker)
-            && is_controller(&request.identity, maker.account)
-    });
-    let (Some(maker), Ok(namespace)) = (maker, NamespaceName::new(&request.subject.namespace)) else {
-        return Origin::Direct;
-    };
-    let (group, resource) = (maker.group, maker.resource);
-    let owner_template = match maker.source {
-        Source::Owner(pointer) => pointer,
-        // The owner is read for its uid; its template may be newer than the pod's.
-        Source::Revision => "/spec/template",
-    };
-    let owner = read(
-        context,
-        group,
-        resource,
-        owner_template,
-        &namespace,
-        &reference.name,
-        mode,
-    );
-    match (&maker.source, owner) {
-        (_, Known::Pending) => Origin::Pending,
-        (_, Known::Failed(why)) => Origin::Failed(why),
-        (_, Known::Yes(None)) => Origin::Direct,
-        (_, Known::Yes(Some(owner))) if owner.uid != reference.uid => Origin::Direct,
-        (Source::Owner(_), Known::Yes(Some(owner))) => Origin::Controller(owner),
-        (Source::Revision, Known::Yes(Some(owner))) => revision(context, placement, &namespace, owner, mode),
+impl Origin<'_> {
+    /// Whether a template of the owner matches all of these podSelectors, in the namespace that it shares with the object.
+    pub(super) fn matches_all(&self, selectors: &[&Selector]) -> bool {
+        matches!(self, Self::Controller(templates)
+            if templates.iter().any(|template| selectors.iter().all(|selector| selector.matches(&template.labels))))
     }
 }
 
-/// The ControllerRevision that a StatefulSet's pod names.
-fn revision<'c>(
+/// Finds out where a placement comes from. `mode` is the strongest that hangs on it.
+pub(super) fn origin<'c>(context: &Context<'c, '_>, placement: &Placement<'_>, mode: Mode) -> Origin<'c> {
+    let request = context.request;
+    if request.operation != Operation::Create || !request.subresource.is_empty() {
+        return Origin::Direct;
+    }
+    let (Controllers::One(reference), Ok(namespace)) =
+        (&placement.controllers, NamespaceName::new(&request.subject.namespace))
+    else {
+        return Origin::Direct;
+    };
+    let maker = MAKERS.iter().find(|maker| {
+        maker.makes == request.resource
+            && refers_to(reference, maker)
+            && is_controller(&request.identity, maker.account)
+    });
+    match maker {
+        Some(maker) => built_in(context, placement, maker, reference, &namespace, mode),
+        None => custom(context, placement, reference, &namespace, mode),
+    }
+}
+
+/// What a question about an owner comes to, once its uid is the one that the reference names.
+fn owner<'c>(
+    context: &Context<'c, '_>,
+    object: ObjectReference,
+    reference: &ControllerReference<'_>,
+    mode: Mode,
+) -> Result<&'c Owner, Origin<'c>> {
+    match context.owner(object, mode) {
+        Known::Pending => Err(Origin::Pending),
+        Known::Failed(why) => Err(Origin::Failed(why)),
+        Known::Yes(Some(owner)) if owner.uid == reference.uid => Ok(owner),
+        Known::Yes(_) => Err(Origin::Direct),
+    }
+}
+
+fn built_in<'c>(
     context: &Context<'c, '_>,
     placement: &Placement<'_>,
+    maker: &Maker,
+    reference: &ControllerReference<'_>,
     namespace: &NamespaceName,
-    owner: &Owner,
     mode: Mode,
 ) -> Origin<'c> {
-    use crate::labels::LabelSet;
+    let object = |resource: &str, pointer: &str, name: &str| ObjectReference {
+        group: maker.group.to_owned(),
+        version: "v1".to_owned(),
+        resource: resource.to_owned(),
+        template: pointer.to_owned(),
+        namespace: namespace.clone(),
+        name: name.to_owned(),
+    };
+    let pointer = match maker.source {
+        Source::Owner(pointer) => pointer,
+        // The set is read for its uid alone; its template may be newer than the pod's.
+        Source::Revision => "/spec/template",
+    };
+    let owner = match owner(
+        context,
+        object(maker.resource, pointer, &reference.name),
+        reference,
+        mode,
+    ) {
+        Ok(owner) => owner,
+        Err(origin) => return origin,
+    };
+    if let Source::Owner(_) = maker.source {
+        return Origin::Controller(owner.templates.iter().collect());
+    }
     let Some(name) = placement.after.value(REVISION_LABEL) else {
         return Origin::Direct;
     };
-    match read(
-        context,
-        "apps",
-        "controllerrevisions",
-        "/data/spec/template",
-        namespace,
-        name,
-        mode,
-    ) {
+    match context.owner(object("controllerrevisions", "/data/spec/template", name), mode) {
         Known::Pending => Origin::Pending,
         Known::Failed(why) => Origin::Failed(why),
-        Known::Yes(Some(revision)) if revision.controller_uid == owner.uid => Origin::Controller(revision),
+        Known::Yes(Some(revision)) if revision.controller_uid == owner.uid => {
+            Origin::Controller(revision.templates.iter().collect())
+        }
         Known::Yes(_) => Origin::Direct,
     }
 }
 
-fn read<'c>(
+/// What a custom kind's controller makes. Nobody vouches for such a controller as for a built-in one, so the images of the
+/// containers that the template names must be the template's too.
+fn custom<'c>(
     context: &Context<'c, '_>,
-    group: &str,
-    resource: &str,
-    template: &str,
+    placement: &Placement<'_>,
+    reference: &ControllerReference<'_>,
     namespace: &NamespaceName,
-    name: &str,
     mode: Mode,
-) -> Known<Option<&'c Owner>> {
-    let question = Question::Owner(ObjectReference {
-        group: group.to_owned(),
-        version: "v1".to_owned(),
-        resource: resource.to_owned(),
-        template: template.to_owned(),
-        namespace: namespace.clone(),
-        name: name.to_owned(),
-    });
-    match context.ask(question, mode) {
-        None => Known::Pending,
-        Some(Answer::Owner(owner)) => Known::Yes(owner.as_ref()),
-        Some(Answer::Failed(why)) => Known::Failed(why.clone()),
-        Some(other) => Known::Failed(format!("the read was answered with {other:?}")),
+) -> Origin<'c> {
+    let user = context.request.identity.username.as_ref();
+    let group = group_of(reference);
+    let of_kind = |workload: &&Workload| {
+        workload.group == group && workload.controllers.iter().any(|controller| controller == user)
+    };
+    let mut outcome = Origin::Direct;
+    for workload in context.snapshot.guardrails.workloads.iter().filter(of_kind) {
+        let object = ObjectReference {
+            group: workload.group.clone(),
+            version: workload.version.clone(),
+            resource: workload.resource.clone(),
+            template: workload.pointer(),
+            namespace: namespace.clone(),
+            name: reference.name.clone().into_owned(),
+        };
+        match owner(context, object, reference, mode) {
+            Ok(owner) => {
+                let same = owner
+                    .templates
+                    .iter()
+                    .filter(|template| runs_images_of(placement, template))
+                    .collect();
+                return Origin::Controller(same);
+            }
+            Err(Origin::Direct) => {}
+            Err(open) => outcome = open,
+        }
     }
+    outcome
+}
+
+/// Whether every container that the template names runs the template's image.
+fn runs_images_of(placement: &Placement<'_>, template: &OwnedTemplate) -> bool {
+    let Ok(images) = placement.spec.images() else {
+        return false;
+    };
+    template.images.iter().all(|(container, image)| {
+        let mut same_name = images.iter().filter(|(name, _)| name == container);
+        same_name.all(|(_, runs)| runs == image)
+    })
+}
+
+fn group_of<'a>(reference: &'a ControllerReference<'_>) -> &'a str {
+    reference.api_version.split_once('/').map_or("", |(group, _)| group)
 }
 
 /// Whether an ownerReference is to a maker's owner. The version may be any that the API server serves; the group may not.
 fn refers_to(reference: &ControllerReference<'_>, maker: &Maker) -> bool {
-    let group = reference.api_version.split_once('/').map_or("", |(group, _)| group);
-    reference.kind == maker.kind && group == maker.group && !reference.name.is_empty() && !reference.uid.is_empty()
+    reference.kind == maker.kind
+        && group_of(reference) == maker.group
+        && !reference.name.is_empty()
+        && !reference.uid.is_empty()
+}
+
+/// Whether this is a controller that writes ControllerRevisions.
+pub(super) fn is_reviser(identity: &Identity<'_>) -> bool {
+    REVISERS.iter().any(|account| is_controller(identity, account))
 }
 
 /// Whether this is exactly that controller. Its service account always carries a uid when the controller itself uses it;

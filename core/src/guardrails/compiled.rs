@@ -22,6 +22,72 @@ pub struct Guardrails {
     pub index: ClauseIndex,
     /// The segments whose consent is in a namespace, by that namespace.
     pub consents: BTreeMap<NamespaceName, Vec<SegmentId>>,
+    /// The clauses whose namespaces are selected by labels: what a relabelled namespace may gain or lose.
+    pub selecting: Vec<ClauseId>,
+    /// `spec.checks`: the checks that are on, each with its mode before the rollout's cap.
+    pub checks: BTreeMap<CheckName, Mode>,
+    /// `spec.delegates`.
+    pub delegates: Vec<Delegate>,
+    /// `spec.workloads`: custom kinds that make pods.
+    pub workloads: Vec<Workload>,
+}
+
+/// A check by its name, as in `spec.checks` and in `policychecks.ringfence.dev/NAME`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CheckName {
+    /// Pods that step around policies: host namespaces, privilege, host paths, raw sockets.
+    HostAccess,
+}
+
+impl CheckName {
+    /// The word as it stands in configuration and in RBAC.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::HostAccess => "HostAccess",
+        }
+    }
+}
+
+/// A deployer whose own rights say nothing about who asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delegate {
+    /// The deployer's user name.
+    pub user: String,
+    /// As whom is asked too: `{namespace}` stands for the object's namespace.
+    pub review_as: String,
+}
+
+impl Delegate {
+    /// As whom is asked too, for an object of this namespace (empty where it has none).
+    pub fn reviewer(&self, namespace: &str) -> String {
+        self.review_as.replace("{namespace}", namespace)
+    }
+}
+
+/// A custom kind that makes pods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workload {
+    /// API group.
+    pub group: String,
+    /// API version.
+    pub version: String,
+    /// Plural resource.
+    pub resource: String,
+    /// The segments of the JSON pointer to its template, or to a list of templates.
+    pub template: Vec<String>,
+    /// The user names of its controllers.
+    pub controllers: Vec<String>,
+}
+
+impl Workload {
+    /// The JSON pointer as configured.
+    pub fn pointer(&self) -> String {
+        let escaped = self
+            .template
+            .iter()
+            .map(|segment| segment.replace('~', "~0").replace('/', "~1"));
+        escaped.flat_map(|segment| ["/".to_owned(), segment]).collect()
+    }
 }
 
 /// `spec.systemNamespaces` where it is not said.
@@ -190,6 +256,27 @@ impl Guardrails {
         self.rollout.cap(namespace, self.segment(id).mode)
     }
 
+    /// The strongest that any segment's refusal comes to in a namespace.
+    pub fn strongest_mode(&self, namespace: &str) -> Mode {
+        let strongest = self
+            .segments
+            .iter()
+            .map(|segment| segment.mode)
+            .max()
+            .unwrap_or_default();
+        self.rollout.cap(namespace, strongest)
+    }
+
+    /// What a check's refusal comes to in a namespace, none where it is off. At most a warning in system namespaces.
+    pub fn check_mode(&self, check: CheckName, namespace: &str) -> Option<Mode> {
+        let mode = self.rollout.cap(namespace, *self.checks.get(&check)?);
+        Some(if self.system_namespaces.contains(namespace) {
+            mode.min(Mode::Warn)
+        } else {
+            mode
+        })
+    }
+
     /// Where anything can be denied. Outside of it every webhook may fail open.
     pub fn enforced(&self) -> EnforcedNamespaces {
         EnforcedNamespaces::of(self)
@@ -215,7 +302,7 @@ impl EnforcedNamespaces {
         };
         let clauses = || enforcing().flat_map(|segment| segment.members.iter().chain(&segment.clients));
         let mut everyone_named = BTreeSet::new();
-        let mut anywhere = false;
+        let mut anywhere = guardrails.checks.values().any(|mode| *mode == Mode::Enforce);
         for clause in clauses() {
             match &clause.namespaces {
                 NamespaceSet::Named(names) => everyone_named.extend(names.iter().cloned()),

@@ -17,8 +17,8 @@ mod yaml;
 
 pub use compile::{Compiled, compile};
 pub use compiled::{
-    Clause, ClauseId, EnforcedNamespaces, Guardrails, NamespaceSet, Revision, Rollout, SYSTEM_NAMESPACES, Segment,
-    SegmentId, Side,
+    CheckName, Clause, ClauseId, Delegate, EnforcedNamespaces, Guardrails, NamespaceSet, Revision, Rollout,
+    SYSTEM_NAMESPACES, Segment, SegmentId, Side, Workload,
 };
 pub use file::{ConfigMap, FileContents, is_source_key};
 pub use problem::{Notice, Problem, Problems, Source};

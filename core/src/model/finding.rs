@@ -22,6 +22,8 @@ pub struct Finding {
     pub clause: Option<String>,
     /// The permission that would settle it.
     pub permission: Option<Permission>,
+    /// Who lacks it, where that is not the requester: a delegate's second reviewer.
+    pub reviewer: Option<String>,
     /// What happened, e.g. `may not connect to segment payments-db`: reads on after the subject.
     pub what: String,
     /// Why the rule looked, e.g. `label app=hollowapp matches clients[0] of payments-db (...)`.
@@ -37,6 +39,8 @@ pub enum Reason {
     Inherited,
     /// The permission was asked and is not held.
     LacksPermission,
+    /// No permission settles it: there is another way, which the finding names.
+    Refused,
     /// What had to be known could not be learned (no answer, no read, no decode).
     Unanswered,
 }
@@ -46,7 +50,7 @@ impl Reason {
     pub fn refuses(self) -> bool {
         match self {
             Self::Permitted | Self::Inherited => false,
-            Self::LacksPermission | Self::Unanswered => true,
+            Self::LacksPermission | Self::Refused | Self::Unanswered => true,
         }
     }
 
@@ -56,6 +60,7 @@ impl Reason {
             Self::Permitted => "Permitted",
             Self::Inherited => "Inherited",
             Self::LacksPermission => "LacksPermission",
+            Self::Refused => "Refused",
             Self::Unanswered => "Unanswered",
         }
     }

@@ -24,6 +24,8 @@ pub enum Verb {
     Manage,
     /// Open what `isolatedFrom` keeps apart.
     Cross,
+    /// Do what a check refuses.
+    Waive,
     /// Change ringfence's own configuration and objects.
     Configure,
 }
@@ -37,6 +39,7 @@ impl Verb {
             Self::Enter => "enter",
             Self::Manage => "manage",
             Self::Cross => "cross",
+            Self::Waive => "waive",
             Self::Configure => "configure",
         }
     }
@@ -91,6 +94,17 @@ impl Permission {
             resource: "segments",
             name: name.as_str().to_owned(),
             scope,
+        }
+    }
+
+    /// The permission to do what a check refuses, at the cluster.
+    pub fn waive(check: &str) -> Self {
+        Self {
+            verb: Verb::Waive,
+            group: GROUP,
+            resource: "policychecks",
+            name: check.to_owned(),
+            scope: Scope::Cluster,
         }
     }
 

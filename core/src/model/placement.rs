@@ -17,7 +17,15 @@ pub struct Placement<'a> {
     pub runs: Runs,
     /// The controller ownerReferences of the written object.
     pub controllers: Controllers<'a>,
+    /// What will run, as written; read only by the rules that look into it.
+    pub spec: PodSpecText<'a>,
+    /// What ran before; empty on CREATE.
+    pub spec_before: PodSpecText<'a>,
 }
+
+/// A pod spec as JSON text, empty where there is none. Only its text is compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PodSpecText<'a>(pub &'a str);
 
 /// What is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

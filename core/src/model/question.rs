@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{Mode, Namespace, NamespaceName, Permission};
+use super::{Mode, Namespace, NamespaceName, Permission, Target};
 
 /// Something that a decision has to know.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -14,6 +14,11 @@ pub enum Question {
     Namespace(NamespaceName),
     /// The owner of an object, with the template it makes pods from, as it stands now.
     Owner(ObjectReference),
+    /// The pods that a connection reaches, as they stand now.
+    Reached(Target),
+    /// Every object of this resource in a namespace, each with the template it makes pods from, as they stand now. The
+    /// reference's name is empty.
+    Templates(ObjectReference),
 }
 
 /// As whom a permission is asked.
@@ -49,8 +54,28 @@ pub struct Owner {
     pub uid: String,
     /// The uid of its own controller, from the one ownerReference with `controller: true`; empty where it has none.
     pub controller_uid: String,
-    /// The labels of its template, sorted by key; empty where it has none.
-    pub template_labels: Vec<(String, String)>,
+    /// The templates it makes pods from: one, or for custom kinds any number; none where it has none.
+    pub templates: Vec<OwnedTemplate>,
+}
+
+/// A template of an [`Owner`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OwnedTemplate {
+    /// Its labels, sorted by key.
+    pub labels: Vec<(String, String)>,
+    /// The images of its containers and init containers, by container name.
+    pub images: Vec<(String, String)>,
+}
+
+/// A pod that a connection reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReachedPod {
+    /// Its namespace.
+    pub namespace: NamespaceName,
+    /// Its name.
+    pub name: String,
+    /// Its labels, sorted by key.
+    pub labels: Vec<(String, String)>,
 }
 
 /// What is known about a question.
@@ -62,6 +87,10 @@ pub enum Answer {
     Namespace(Option<Namespace>),
     /// To [`Question::Owner`]: none where it does not exist.
     Owner(Option<Owner>),
+    /// To [`Question::Reached`]; empty where nothing is there to be reached.
+    Reached(Vec<ReachedPod>),
+    /// To [`Question::Templates`].
+    Templates(Vec<Owner>),
     /// It could not be answered; the text says why. Never read as a yes.
     Failed(String),
 }
@@ -77,6 +106,8 @@ impl fmt::Display for Question {
             Self::Owner(owner) => {
                 write!(formatter, "read {} {}/{}", owner.resource, owner.namespace, owner.name)
             }
+            Self::Reached(target) => write!(formatter, "read {target}"),
+            Self::Templates(owner) => write!(formatter, "list {} of {}", owner.resource, owner.namespace),
         }
     }
 }

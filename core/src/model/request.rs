@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{Identity, Placement};
+use super::{Identity, NamespaceName, Placement};
 use crate::labels::Labels;
 
 /// One admission request. Borrows from the body of the AdmissionReview.
@@ -27,15 +27,15 @@ pub struct Request<'a> {
     pub dry_run: bool,
     /// What is written, for messages and records.
     pub subject: Subject<'a>,
-    /// What the write means.
-    pub action: Action<'a>,
+    /// What the request means; empty where no rule judges any of it.
+    pub actions: Vec<Action<'a>>,
 }
 
 /// What is written, as people name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject<'a> {
     /// The kind in words, e.g. `pod`, `Deployment`.
-    pub kind: &'static str,
+    pub kind: Cow<'a, str>,
     /// Namespace of the object; the object's own name for a Namespace, empty for other cluster-scoped ones.
     pub namespace: Cow<'a, str>,
     /// Name of the object; where only generateName is given, that with `*` appended.
@@ -50,7 +50,7 @@ impl fmt::Display for Subject<'_> {
         let Self {
             kind, namespace, name, ..
         } = self;
-        if namespace.is_empty() || *kind == "namespace" {
+        if namespace.is_empty() || kind == "namespace" {
             write!(formatter, "{kind} {name}")
         } else {
             write!(formatter, "{kind} {namespace}/{name}")
@@ -84,13 +84,56 @@ impl Operation {
     }
 }
 
-/// What a write means.
+/// One thing that a request means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action<'a> {
     /// Pods with these labels will run this, in the subject's namespace.
     Place(Placement<'a>),
+    /// The pod that the subject names gets these labels beside its own.
+    Overlay(Labels<'a>),
+    /// Every StatefulSet and DaemonSet of the subject's namespace may come to run this under the labels it has: a
+    /// ControllerRevision that is not a whole template is merged into theirs.
+    Revise,
+    /// The Deployment that the subject names returns to some ReplicaSet's template, written by its controller.
+    RollBack {
+        /// The Deployment's uid, empty on CREATE.
+        uid: Cow<'a, str>,
+    },
     /// A namespace comes to exist, with these labels.
     CreateNamespace(Labels<'a>),
-    /// Nothing that any rule judges.
-    Nothing,
+    /// A namespace's labels change, and with them which clauses every pod in it matches.
+    RelabelNamespace {
+        /// The labels before.
+        before: Labels<'a>,
+        /// The labels after.
+        after: Labels<'a>,
+    },
+    /// A connection into pods that run.
+    Enter(Target),
+    /// An ephemeral container in a pod with these labels.
+    Debug(Labels<'a>),
+}
+
+/// Where a connection leads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// One pod, reached by its kubelet: exec, attach, port-forward.
+    Pod(NamespaceName, String),
+    /// Whatever has the addresses in this pod's status: pods/proxy dials them.
+    PodAddresses(NamespaceName, String),
+    /// Whatever has the addresses in this service's EndpointSlices: services/proxy dials them.
+    Service(NamespaceName, String),
+    /// Every pod on this node: nodes/proxy reaches the kubelet's own exec.
+    Node(String),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pod(namespace, name) => write!(formatter, "pod {namespace}/{name}"),
+            Self::PodAddresses(namespace, name) => write!(formatter, "the addresses of pod {namespace}/{name}"),
+            Self::Service(namespace, name) => write!(formatter, "the endpoints of service {namespace}/{name}"),
+            Self::Node(name) => write!(formatter, "the pods of node {name}"),
+        }
+    }
 }

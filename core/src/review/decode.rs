@@ -8,10 +8,12 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::object::{Object, ObjectSeed, display_name, once};
-use super::paths::{self, WritePath};
+use super::means;
+use super::object::{Content, Object, ObjectSeed, Pointer, once};
+use super::paths::{self, Known, Shape};
 use super::text::Text;
-use crate::model::{Action, Controllers, Extra, Identity, Operation, Placement, PlacementKind, Request, Runs, Subject};
+use crate::guardrails::Workload;
+use crate::model::{Extra, Identity, Operation, Request};
 
 /// A body that is not an AdmissionReview that can be judged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,14 +25,17 @@ pub struct Undecodable {
     pub reason: String,
 }
 
-/// Decodes a body. The request borrows from it.
-pub fn decode(body: &[u8]) -> Result<Request<'_>, Undecodable> {
+/// Decodes a body; `workloads` are the custom kinds that make pods. The request borrows from the body.
+pub fn decode<'a>(body: &'a [u8], workloads: &[Workload]) -> Result<Request<'a>, Undecodable> {
     let mut uid = None;
     let envelope = {
         let mut deserializer = serde_json::Deserializer::from_slice(body);
-        EnvelopeSeed { uid: &mut uid }
-            .deserialize(&mut deserializer)
-            .and_then(|envelope| deserializer.end().map(|()| envelope))
+        EnvelopeSeed {
+            uid: &mut uid,
+            workloads,
+        }
+        .deserialize(&mut deserializer)
+        .and_then(|envelope| deserializer.end().map(|()| envelope))
     };
     let fail = |reason: String, uid: &Option<Cow<'_, str>>| Undecodable {
         uid: uid.as_deref().filter(|uid| !uid.is_empty()).map(str::to_owned),
@@ -38,25 +43,23 @@ pub fn decode(body: &[u8]) -> Result<Request<'_>, Undecodable> {
     };
     match envelope {
         Err(error) => Err(fail(error.to_string(), &uid)),
-        Ok(wire) => wire
-            .into_request(uid.clone().unwrap_or_default())
-            .map_err(|reason| fail(reason, &uid)),
+        Ok(wire) => into_request(wire, uid.clone().unwrap_or_default()).map_err(|reason| fail(reason, &uid)),
     }
 }
 
 /// The request as it stands on the wire.
 #[derive(Default)]
-struct Wire<'a> {
+pub(super) struct Wire<'a, 'p> {
     resource: Resource<'a>,
     subresource: Text<'a>,
-    name: Text<'a>,
-    namespace: Text<'a>,
+    pub(super) name: Text<'a>,
+    pub(super) namespace: Text<'a>,
     operation: Option<Operation>,
     user: UserInfo<'a>,
     dry_run: bool,
-    path: Option<&'static WritePath>,
-    object: Option<Object<'a>>,
-    old_object: Option<Object<'a>>,
+    path: Option<Known<'p>>,
+    pub(super) object: Option<Object<'a>>,
+    pub(super) old_object: Option<Object<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -115,20 +118,21 @@ fn extra<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Extra<'de>, D::Er
 
 /// The AdmissionReview around the request. The uid is handed out as soon as it is read, so that it is known even where the
 /// rest is broken.
-struct EnvelopeSeed<'s, 'a> {
+struct EnvelopeSeed<'s, 'a, 'p> {
     uid: &'s mut Option<Cow<'a, str>>,
+    workloads: &'p [Workload],
 }
 
-impl<'de> DeserializeSeed<'de> for EnvelopeSeed<'_, 'de> {
-    type Value = Wire<'de>;
+impl<'de, 'p> DeserializeSeed<'de> for EnvelopeSeed<'_, 'de, 'p> {
+    type Value = Wire<'de, 'p>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for EnvelopeSeed<'_, 'de> {
-    type Value = Wire<'de>;
+impl<'de, 'p> Visitor<'de> for EnvelopeSeed<'_, 'de, 'p> {
+    type Value = Wire<'de, 'p>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an AdmissionReview")
@@ -141,7 +145,10 @@ impl<'de> Visitor<'de> for EnvelopeSeed<'_, 'de> {
                 "apiVersion" => once(&mut api_version, "apiVersion", map.next_value::<Text<'de>>()?)?,
                 "kind" => once(&mut kind, "kind", map.next_value::<Text<'de>>()?)?,
                 "request" => {
-                    let seed = RequestSeed { uid: &mut *self.uid };
+                    let seed = RequestSeed {
+                        uid: &mut *self.uid,
+                        workloads: self.workloads,
+                    };
                     once(&mut request, "request", map.next_value_seed(seed)?)?;
                 }
                 _ => {
@@ -155,7 +162,7 @@ impl<'de> Visitor<'de> for EnvelopeSeed<'_, 'de> {
                 "expected admission.k8s.io/v1 AdmissionReview, got {api_version:?} {kind:?}"
             )));
         }
-        let wire: Wire<'de> = request.ok_or_else(|| A::Error::missing_field("request"))?;
+        let wire: Wire<'de, 'p> = request.ok_or_else(|| A::Error::missing_field("request"))?;
         if self.uid.as_deref().unwrap_or_default().is_empty() {
             return Err(A::Error::missing_field("uid"));
         }
@@ -163,12 +170,13 @@ impl<'de> Visitor<'de> for EnvelopeSeed<'_, 'de> {
     }
 }
 
-struct RequestSeed<'s, 'a> {
+struct RequestSeed<'s, 'a, 'p> {
     uid: &'s mut Option<Cow<'a, str>>,
+    workloads: &'p [Workload],
 }
 
-impl<'de> DeserializeSeed<'de> for RequestSeed<'_, 'de> {
-    type Value = Wire<'de>;
+impl<'de, 'p> DeserializeSeed<'de> for RequestSeed<'_, 'de, 'p> {
+    type Value = Wire<'de, 'p>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
@@ -178,17 +186,30 @@ impl<'de> DeserializeSeed<'de> for RequestSeed<'_, 'de> {
 /// An object that came before its resource was known.
 type Early<'a> = Option<&'a RawValue>;
 
-fn decode_early<'de, E: Error>(early: Option<Early<'de>>, path: Option<&WritePath>) -> Result<Option<Object<'de>>, E> {
-    match (early.flatten(), path) {
-        (Some(raw), Some(path)) => ObjectSeed(path.shape)
+fn decode_early<'de, E: Error>(early: Option<Early<'de>>, path: Option<Known<'_>>) -> Result<Option<Object<'de>>, E> {
+    match (early.flatten(), path.and_then(content)) {
+        (Some(raw), Some(content)) => ObjectSeed(content)
             .deserialize(&mut serde_json::Deserializer::from_str(raw.get()))
             .map_err(E::custom),
         _ => Ok(None),
     }
 }
 
-impl<'de> Visitor<'de> for RequestSeed<'_, 'de> {
-    type Value = Wire<'de>;
+/// What of a path's objects is decoded, none where they say nothing.
+fn content(path: Known<'_>) -> Option<Content<'_>> {
+    match path {
+        Known::Configured(workload) => Some(Content::Templates(Pointer::Configured(&workload.template))),
+        Known::Built(path) => match path.shape {
+            Shape::Pod | Shape::EphemeralContainers => Some(Content::Pod),
+            Shape::Template(pointer) => Some(Content::Templates(Pointer::Built(pointer))),
+            Shape::Namespace | Shape::Binding => Some(Content::Metadata),
+            Shape::PodConnection | Shape::PodProxy | Shape::ServiceProxy | Shape::NodeProxy => None,
+        },
+    }
+}
+
+impl<'de, 'p> Visitor<'de> for RequestSeed<'_, 'de, 'p> {
+    type Value = Wire<'de, 'p>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an admission request")
@@ -203,9 +224,10 @@ impl<'de> Visitor<'de> for RequestSeed<'_, 'de> {
         let (mut early_object, mut early_old_object) = (None, None);
         let mut objects_seen = false;
         while let Some(key) = map.next_key::<Text<'de>>()? {
-            let path = resource.as_ref().map(|resource: &Resource<'de>| {
+            let content = resource.as_ref().map(|resource: &Resource<'de>| {
                 let subresource = subresource.as_ref().map_or("", |text: &Text<'de>| text.0.as_ref());
-                paths::find(&resource.group.0, &resource.resource.0, subresource)
+                let path = paths::find(self.workloads, &resource.group.0, &resource.resource.0, subresource);
+                path.and_then(content)
             });
             match key.0.as_ref() {
                 "uid" => once(self.uid, "uid", map.next_value::<Text<'de>>()?.0)?,
@@ -225,15 +247,15 @@ impl<'de> Visitor<'de> for RequestSeed<'_, 'de> {
                     } else {
                         (&mut old_object, &mut early_old_object, "oldObject")
                     };
-                    match path {
+                    match content {
                         None => once(early, name, map.next_value::<Early<'de>>()?)?,
                         Some(None) => {
                             objects_seen = true;
                             once(slot, name, map.next_value::<IgnoredAny>().map(|_| None)?)?;
                         }
-                        Some(Some(path)) => {
+                        Some(Some(content)) => {
                             objects_seen = true;
-                            once(slot, name, map.next_value_seed(ObjectSeed(path.shape))?)?;
+                            once(slot, name, map.next_value_seed(ObjectSeed(content))?)?;
                         }
                     }
                 }
@@ -244,7 +266,7 @@ impl<'de> Visitor<'de> for RequestSeed<'_, 'de> {
         }
         let resource = resource.ok_or_else(|| A::Error::missing_field("resource"))?;
         let subresource = subresource.unwrap_or_default();
-        let path = paths::find(&resource.group.0, &resource.resource.0, &subresource.0);
+        let path = paths::find(self.workloads, &resource.group.0, &resource.resource.0, &subresource.0);
         if (object.is_some() && early_object.is_some()) || (old_object.is_some() && early_old_object.is_some()) {
             return Err(A::Error::duplicate_field("object"));
         }
@@ -269,125 +291,45 @@ impl<'de> Visitor<'de> for RequestSeed<'_, 'de> {
     }
 }
 
-impl<'a> Wire<'a> {
-    fn into_request(mut self, uid: Cow<'a, str>) -> Result<Request<'a>, String> {
-        let operation = self.operation.ok_or("operation is missing")?;
-        if self.user.username.0.is_empty() {
-            return Err("userInfo has no username".to_owned());
-        }
-        let (subject, action) = match self.path.filter(|path| path.operations.contains(&operation)) {
-            None => (self.other_subject(), Action::Nothing),
-            Some(path) => self.judged(path, operation)?,
-        };
-        Ok(Request {
-            uid,
-            identity: Identity {
-                username: self.user.username.0,
-                uid: self.user.uid.0,
-                groups: self
-                    .user
-                    .groups
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(|group| group.0)
-                    .collect(),
-                extra: self.user.extra,
-            },
-            operation,
-            group: self.resource.group.0,
-            version: self.resource.version.0,
-            resource: self.resource.resource.0,
-            subresource: self.subresource.0,
-            dry_run: self.dry_run,
-            subject,
-            action,
-        })
+fn into_request<'a>(mut wire: Wire<'a, '_>, uid: Cow<'a, str>) -> Result<Request<'a>, String> {
+    let operation = wire.operation.ok_or("operation is missing")?;
+    if wire.user.username.0.is_empty() {
+        return Err("userInfo has no username".to_owned());
     }
-
-    fn other_subject(&self) -> Subject<'a> {
-        let name = self.name.0.clone();
-        Subject {
-            kind: "object",
-            namespace: self.namespace.0.clone(),
-            group_key: name.clone(),
-            name,
+    let (subject, actions) = match wire.path {
+        Some(Known::Built(path)) if path.operations.contains(&operation) => means::built(&mut wire, path, operation)?,
+        Some(Known::Configured(workload)) if matches!(operation, Operation::Create | Operation::Update) => {
+            means::configured(&mut wire, &workload.resource, operation)?
         }
-    }
-
-    fn judged(&mut self, path: &'static WritePath, operation: Operation) -> Result<(Subject<'a>, Action<'a>), String> {
-        let mut object = self
-            .object
-            .take()
-            .ok_or_else(|| format!("{operation:?} of {} without object", path.kind))?;
-        let old_object = self.old_object.take();
-        if operation == Operation::Update && old_object.is_none() {
-            return Err(format!("{operation:?} of {} without oldObject", path.kind));
-        }
-        let name = display_name(self.name.0.clone(), &object.metadata);
-        let controllers = object.metadata.controllers();
-        let group_key = match &controllers {
-            Controllers::One(owner) => owner.uid.clone(),
-            Controllers::None | Controllers::Several => name.clone(),
-        };
-        let namespace = if path.resource == "namespaces" {
-            name.clone()
-        } else {
-            self.namespace.0.clone()
-        };
-        if namespace.is_empty() {
-            return Err(format!("{operation:?} of {} without a namespace", path.kind));
-        }
-        let subject = Subject {
-            kind: path.kind,
-            namespace,
-            name,
-            group_key,
-        };
-        let action = match path.shape {
-            super::Shape::Metadata => Action::CreateNamespace(object.metadata.labels.into_labels()),
-            super::Shape::Pod => Action::Place(pod_placement(object, old_object, controllers)),
-            super::Shape::Template(_) => match template_placement(object, old_object, controllers) {
-                Some(placement) => Action::Place(placement),
-                None => Action::Nothing,
-            },
-        };
-        Ok((subject, action))
-    }
-}
-
-fn pod_placement<'a>(object: Object<'a>, old: Option<Object<'a>>, controllers: Controllers<'a>) -> Placement<'a> {
-    let runs = match &old {
-        Some(old) if old.pod == object.pod => Runs::Unchanged,
-        _ => Runs::Changed,
+        _ => (means::other(&wire), Vec::new()),
     };
-    Placement {
-        kind: PlacementKind::Pod,
-        before: old.map(|old| old.metadata.labels.into_labels()),
-        after: object.metadata.labels.into_labels(),
-        runs,
-        controllers,
-    }
-}
-
-/// The placement of an object's template, none where it has none. An old object without one counts as having had no
-/// labels: all that the new one matches is gained.
-fn template_placement<'a>(
-    object: Object<'a>,
-    old: Option<Object<'a>>,
-    controllers: Controllers<'a>,
-) -> Option<Placement<'a>> {
-    let template = object.template?;
-    let labels = |template: super::object::Template<'a>| template.metadata.unwrap_or_default().labels.into_labels();
-    let old = old.map(|old| old.template.unwrap_or_default());
-    let runs = match &old {
-        Some(old) if template.runs_like(old) => Runs::Unchanged,
-        _ => Runs::Changed,
-    };
-    Some(Placement {
-        kind: PlacementKind::Template,
-        before: old.map(labels),
-        after: labels(template),
-        runs,
-        controllers,
+    let Wire {
+        user,
+        resource,
+        subresource,
+        dry_run,
+        ..
+    } = wire;
+    Ok(Request {
+        uid,
+        identity: Identity {
+            username: user.username.0,
+            uid: user.uid.0,
+            groups: user
+                .groups
+                .unwrap_or_default()
+                .into_iter()
+                .map(|group| group.0)
+                .collect(),
+            extra: user.extra,
+        },
+        operation,
+        group: resource.group.0,
+        version: resource.version.0,
+        resource: resource.resource.0,
+        subresource: subresource.0,
+        dry_run,
+        subject,
+        actions,
     })
 }

@@ -2,16 +2,20 @@
 //! and the response.
 
 mod decode;
+mod means;
 mod object;
 mod paths;
 mod respond;
+mod spec;
+mod target;
 mod text;
 mod webhook;
 
 pub use decode::{Undecodable, decode};
-pub use object::{HARMLESS_TEMPLATE_ANNOTATIONS, Shape};
-pub use paths::{Condition, WRITE_PATHS, WritePath};
+pub use object::{HARMLESS_TEMPLATE_ANNOTATIONS, ROLLBACK_ANNOTATION};
+pub use paths::{Condition, Shape, WRITE_PATHS, WritePath, template_changes};
 pub use respond::{respond, respond_invalid};
+pub use spec::Images;
 pub use webhook::{Failure, Webhook};
 
 #[cfg(test)]

@@ -5,29 +5,23 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::text::{Text, TextMap};
-use crate::model::{ControllerReference, Controllers};
-
-/// What of an object is read, beside its metadata.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// A pod: the images of its containers.
-    Pod,
-    /// The pod template at this JSON pointer, given as its segments.
-    Template(&'static [&'static str]),
-    /// Only metadata.
-    Metadata,
-}
+use crate::model::{ControllerReference, Controllers, PodSpecText};
 
 /// An object as far as rules read it.
 #[derive(Debug, Default)]
 pub(super) struct Object<'a> {
     pub(super) metadata: Metadata<'a>,
-    pub(super) pod: Option<PodSpec<'a>>,
-    pub(super) template: Option<Template<'a>>,
+    /// The text of a pod's `spec`.
+    pub(super) pod: Option<&'a RawValue>,
+    /// The templates at the pointer: none, one, or a list of them.
+    pub(super) templates: Vec<Template<'a>>,
+    /// Whether the pointer led to a list.
+    pub(super) is_list: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -38,7 +32,11 @@ pub(super) struct Metadata<'a> {
     #[serde(borrow)]
     pub(super) generate_name: Text<'a>,
     #[serde(borrow)]
+    pub(super) uid: Text<'a>,
+    #[serde(borrow)]
     pub(super) labels: TextMap<'a>,
+    #[serde(rename = "annotations")]
+    pub(super) rollback: Rollback,
     #[serde(borrow)]
     owner_references: Option<Vec<OwnerReference<'a>>>,
 }
@@ -55,6 +53,54 @@ struct OwnerReference<'a> {
     #[serde(borrow)]
     uid: Text<'a>,
     controller: Option<bool>,
+}
+
+/// Whether an object's annotations ask the deployment controller to return to an earlier template. Other annotations are
+/// skipped: they may be large, and escaped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Rollback {
+    /// They do not.
+    #[default]
+    No,
+    /// They do.
+    Asked,
+}
+
+/// `extensions/v1beta1`'s rollback, kept alive as an annotation (`getRollbackTo` of the deployment controller).
+pub const ROLLBACK_ANNOTATION: &str = "deprecated.deployment.rollback.to";
+
+impl<'de> Deserialize<'de> for Rollback {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RollbackVisitor)
+    }
+}
+
+struct RollbackVisitor;
+
+impl<'de> Visitor<'de> for RollbackVisitor {
+    type Value = Rollback;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a map of strings")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Rollback::No)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut rollback = Rollback::No;
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            if key.0 == ROLLBACK_ANNOTATION {
+                if !map.next_value::<Text<'de>>()?.0.is_empty() {
+                    rollback = Rollback::Asked;
+                }
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(rollback)
+    }
 }
 
 impl<'a> Metadata<'a> {
@@ -79,25 +125,6 @@ impl<'a> Metadata<'a> {
     }
 }
 
-/// What a pod runs, as far as it can be changed in a live pod.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct PodSpec<'a> {
-    #[serde(borrow)]
-    containers: Option<Vec<Container<'a>>>,
-    #[serde(borrow)]
-    init_containers: Option<Vec<Container<'a>>>,
-}
-
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-struct Container<'a> {
-    #[serde(borrow)]
-    name: Text<'a>,
-    #[serde(borrow)]
-    image: Text<'a>,
-}
-
 /// A pod template. Its spec is kept as text: only whether it changed matters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -106,6 +133,9 @@ pub(super) struct Template<'a> {
     pub(super) metadata: Option<TemplateMetadata<'a>>,
     #[serde(borrow)]
     spec: Option<&'a RawValue>,
+    /// In a ControllerRevision: how it is merged into its owner.
+    #[serde(rename = "$patch", borrow)]
+    patch: Text<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -119,6 +149,19 @@ pub(super) struct TemplateMetadata<'a> {
 
 /// Annotations of a template that change nothing that runs. Everything else may attach networks or inject code.
 pub const HARMLESS_TEMPLATE_ANNOTATIONS: &[&str] = &["kubectl.kubernetes.io/restartedAt"];
+
+impl<'a> Template<'a> {
+    /// Its spec as text, empty where it has none.
+    pub(super) fn spec(&self) -> PodSpecText<'a> {
+        PodSpecText(self.spec.map_or("", RawValue::get))
+    }
+
+    /// Whether, as the data of a ControllerRevision, it takes its owner's template's place whole rather than being merged
+    /// into it.
+    pub(super) fn replaces(&self) -> bool {
+        self.patch.0 == "replace" && self.spec.is_some() && self.metadata.is_some()
+    }
+}
 
 impl Template<'_> {
     /// Whether pods made by both would run the same.
@@ -154,20 +197,50 @@ fn same_json(one: Option<&RawValue>, other: Option<&RawValue>) -> bool {
     }
 }
 
-/// Decodes an object by its shape; null gives none.
-pub(super) struct ObjectSeed(pub(super) Shape);
+/// What of an object is decoded, beside its metadata.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Content<'p> {
+    /// Nothing.
+    Metadata,
+    /// A pod's spec, as text.
+    Pod,
+    /// The template, or list of templates, at this JSON pointer.
+    Templates(Pointer<'p>),
+}
 
-impl<'de> DeserializeSeed<'de> for ObjectSeed {
-    type Value = Option<Object<'de>>;
+/// A JSON pointer by its segments, from the table of write paths or from configuration.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pointer<'p> {
+    /// From the table.
+    Built(&'static [&'static str]),
+    /// From configuration.
+    Configured(&'p [String]),
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(ObjectVisitor(self.0))
+impl<'p> Pointer<'p> {
+    /// The first segment and the rest, none at the end.
+    fn split_first(self) -> Option<(&'p str, Self)> {
+        match self {
+            Self::Built(segments) => segments.split_first().map(|(first, rest)| (*first, Self::Built(rest))),
+            Self::Configured(segments) => segments
+                .split_first()
+                .map(|(first, rest)| (first.as_str(), Self::Configured(rest))),
+        }
     }
 }
 
-struct ObjectVisitor(Shape);
+/// Decodes an object; null gives none.
+pub(super) struct ObjectSeed<'p>(pub(super) Content<'p>);
 
-impl<'de> Visitor<'de> for ObjectVisitor {
+impl<'de> DeserializeSeed<'de> for ObjectSeed<'_> {
+    type Value = Option<Object<'de>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ObjectSeed<'_> {
     type Value = Option<Object<'de>>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -180,72 +253,103 @@ impl<'de> Visitor<'de> for ObjectVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut metadata = None;
-        let mut pod: Option<PodSpec<'de>> = None;
-        let mut template = None;
+        let mut pod = None;
+        let mut found = None;
+        let pointer = match self.0 {
+            Content::Templates(pointer) => pointer.split_first(),
+            Content::Metadata | Content::Pod => None,
+        };
         while let Some(key) = map.next_key::<Text<'de>>()? {
-            match (key.0.as_ref(), self.0) {
-                ("metadata", _) => once(&mut metadata, "metadata", map.next_value::<Option<Metadata<'de>>>()?)?,
-                ("spec", Shape::Pod) => once(
-                    &mut pod,
-                    "spec",
-                    map.next_value::<Option<PodSpec<'de>>>()?.unwrap_or_default(),
-                )?,
-                (key, Shape::Template([first, rest @ ..])) if key == *first => {
-                    once(&mut template, first, map.next_value_seed(TemplateSeed(rest))?)?;
+            match (key.0.as_ref(), self.0, pointer) {
+                ("metadata", _, _) => once(&mut metadata, "metadata", map.next_value::<Option<Metadata<'de>>>()?)?,
+                ("spec", Content::Pod, _) => once(&mut pod, "spec", map.next_value::<&'de RawValue>()?)?,
+                (key, _, Some((first, rest))) if key == first => {
+                    once(&mut found, "template", map.next_value_seed(TemplatesSeed(rest))?)?;
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
+        let (templates, is_list) = found.map(Found::into_parts).unwrap_or_default();
         Ok(Some(Object {
             metadata: metadata.flatten().unwrap_or_default(),
             pod,
-            template: template.flatten(),
+            templates,
+            is_list,
         }))
     }
 }
 
-/// Follows the rest of a JSON pointer to a template.
-struct TemplateSeed(&'static [&'static str]);
+/// What a pointer led to.
+#[derive(Default)]
+enum Found<'a> {
+    #[default]
+    Nothing,
+    One(Template<'a>),
+    List(Vec<Template<'a>>),
+}
 
-impl<'de> DeserializeSeed<'de> for TemplateSeed {
-    type Value = Option<Template<'de>>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        match self.0 {
-            [] => Option::<Template<'de>>::deserialize(deserializer),
-            [first, rest @ ..] => deserializer.deserialize_any(PointerVisitor { first, rest }),
+impl<'a> Found<'a> {
+    /// The templates, and whether they stood in a list.
+    fn into_parts(self) -> (Vec<Template<'a>>, bool) {
+        match self {
+            Self::Nothing => (Vec::new(), false),
+            Self::One(template) => (vec![template], false),
+            Self::List(templates) => (templates, true),
         }
     }
 }
 
-struct PointerVisitor {
-    first: &'static str,
-    rest: &'static [&'static str],
+/// Follows the rest of a JSON pointer to a template or a list of templates.
+struct TemplatesSeed<'p>(Pointer<'p>);
+
+impl<'de> DeserializeSeed<'de> for TemplatesSeed<'_> {
+    type Value = Found<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
 }
 
-impl<'de> Visitor<'de> for PointerVisitor {
-    type Value = Option<Template<'de>>;
+impl<'de> Visitor<'de> for TemplatesSeed<'_> {
+    type Value = Found<'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "an object that may hold {:?}", self.first)
+        match self.0.split_first() {
+            Some((first, _)) => write!(formatter, "an object that may hold {first:?}"),
+            None => formatter.write_str("a pod template or a list of them"),
+        }
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(Found::Nothing)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        if self.0.split_first().is_some() {
+            return Err(A::Error::invalid_type(serde::de::Unexpected::Seq, &self));
+        }
+        let mut templates = Vec::new();
+        while let Some(template) = list.next_element::<Option<Template<'de>>>()? {
+            templates.push(template.unwrap_or_default());
+        }
+        Ok(Found::List(templates))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let Some((first, rest)) = self.0.split_first() else {
+            return Template::deserialize(MapAccessDeserializer::new(map)).map(Found::One);
+        };
         let mut found = None;
         while let Some(key) = map.next_key::<Text<'de>>()? {
-            if key.0 == self.first {
-                once(&mut found, self.first, map.next_value_seed(TemplateSeed(self.rest))?)?;
+            if key.0 == first {
+                once(&mut found, "template", map.next_value_seed(TemplatesSeed(rest))?)?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(found.flatten())
+        Ok(found.unwrap_or_default())
     }
 }
 

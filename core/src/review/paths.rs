@@ -1,8 +1,9 @@
 //! [`WRITE_PATHS`]: every path by which a label, or code under a label, reaches a pod. One row a path: the webhook rules,
 //! their matchConditions, the decoding and the documentation all come from it.
 
-use super::Shape;
+use super::object::{HARMLESS_TEMPLATE_ANNOTATIONS, ROLLBACK_ANNOTATION};
 use super::webhook::Webhook;
+use crate::guardrails::Workload;
 use crate::model::Operation;
 
 /// One write path.
@@ -30,6 +31,29 @@ pub struct WritePath {
     pub doc: &'static str,
 }
 
+/// What of a request is read, and what it means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A pod, with what its containers run.
+    Pod,
+    /// An object with a pod template at this JSON pointer, given as its segments.
+    Template(&'static [&'static str]),
+    /// A namespace, with its labels.
+    Namespace,
+    /// A Binding, whose labels are laid over the pod's.
+    Binding,
+    /// A pod that gets an ephemeral container.
+    EphemeralContainers,
+    /// A connection to one pod by its kubelet.
+    PodConnection,
+    /// A connection to the addresses of a pod.
+    PodProxy,
+    /// A connection to the addresses of a service.
+    ServiceProxy,
+    /// A connection to a kubelet.
+    NodeProxy,
+}
+
 /// Which requests of a path reach us: what cannot change a placement passes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
@@ -39,6 +63,12 @@ pub enum Condition {
     PodChanges,
     /// An object whose template at this CEL path changes in labels, annotations that matter, or spec.
     TemplateChanges(&'static str),
+    /// As [`Condition::TemplateChanges`], or one that asks for a rollback.
+    DeploymentChanges,
+    /// An object whose own labels change.
+    LabelChanges,
+    /// A Binding that carries labels beyond the topology that the API server copies from the node.
+    BindingLabels,
 }
 
 impl WritePath {
@@ -56,47 +86,58 @@ impl WritePath {
     pub fn match_condition(&self) -> Option<String> {
         match self.condition {
             Condition::Always => None,
-            Condition::PodChanges => {
-                let images = |object: &str, field: &str| {
-                    format!("{object}.spec.?{field}.orValue([]).map(c, c.?image.orValue(\"\"))")
-                };
-                Some(format!(
-                    "request.operation != \"UPDATE\" || object.metadata.?labels.orValue({{}}) != \
-                     oldObject.metadata.?labels.orValue({{}}) || {} != {} || {} != {}",
-                    images("object", "containers"),
-                    images("oldObject", "containers"),
-                    images("object", "initContainers"),
-                    images("oldObject", "initContainers"),
-                ))
-            }
-            Condition::TemplateChanges(path) => {
-                let metadata = |object: &str, field: &str| format!("{object}.{path}.?metadata.?{field}.orValue({{}})");
-                let harmless = super::object::HARMLESS_TEMPLATE_ANNOTATIONS
-                    .iter()
-                    .map(|key| format!("\"{key}\""))
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                let gone_or_changed = |one: &str, other: &str| {
-                    format!(
-                        "{}.exists(k, !(k in [{harmless}]) && {}[?k] != {}[?k])",
-                        metadata(one, "annotations"),
-                        metadata(one, "annotations"),
-                        metadata(other, "annotations"),
-                    )
-                };
-                Some(format!(
-                    "request.operation != \"UPDATE\" || {} != {} || object.{path}.?spec != oldObject.{path}.?spec || {} || \
-                     {}",
-                    metadata("object", "labels"),
-                    metadata("oldObject", "labels"),
-                    gone_or_changed("object", "oldObject"),
-                    gone_or_changed("oldObject", "object"),
-                ))
-            }
+            Condition::PodChanges => Some(pod_changes()),
+            Condition::TemplateChanges(path) => Some(template_changes(path)),
+            Condition::DeploymentChanges => Some(format!(
+                "{} || object.metadata.?annotations[?\"{ROLLBACK_ANNOTATION}\"].orValue(\"\") != \"\"",
+                template_changes("spec.template")
+            )),
+            Condition::LabelChanges => Some(format!("request.operation != \"UPDATE\" || {LABELS_DIFFER}")),
+            Condition::BindingLabels => Some(
+                "object.metadata.?labels.orValue({}).exists(k, !(k in [\"topology.kubernetes.io/zone\", \
+                 \"topology.kubernetes.io/region\"]))"
+                    .to_owned(),
+            ),
         }
     }
 }
 
+const LABELS_DIFFER: &str = "object.metadata.?labels.orValue({}) != oldObject.metadata.?labels.orValue({})";
+
+fn pod_changes() -> String {
+    let images =
+        |object: &str, field: &str| format!("{object}.spec.?{field}.orValue([]).map(c, c.?image.orValue(\"\"))");
+    let differ = |field: &str| format!("{} != {}", images("object", field), images("oldObject", field));
+    format!(
+        "request.operation != \"UPDATE\" || {LABELS_DIFFER} || {} || {}",
+        differ("containers"),
+        differ("initContainers")
+    )
+}
+
+/// Whether the template at a CEL path changes in labels, annotations that matter, or spec; of custom kinds as well.
+pub fn template_changes(path: &str) -> String {
+    let metadata = |object: &str, field: &str| format!("{object}.{path}.?metadata.?{field}.orValue({{}})");
+    let harmless = HARMLESS_TEMPLATE_ANNOTATIONS
+        .iter()
+        .map(|key| format!("\"{key}\""))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let gone_or_changed = |one: &str, other: &str| {
+        let (one, other) = (metadata(one, "annotations"), metadata(other, "annotations"));
+        format!("{one}.exists(k, !(k in [{harmless}]) && {one}[?k] != {other}[?k])")
+    };
+    format!(
+        "request.operation != \"UPDATE\" || {} != {} || object.{path}.?spec != oldObject.{path}.?spec || {} || {}",
+        metadata("object", "labels"),
+        metadata("oldObject", "labels"),
+        gone_or_changed("object", "oldObject"),
+        gone_or_changed("oldObject", "object"),
+    )
+}
+
+const CREATE: &[Operation] = &[Operation::Create];
+const UPDATE: &[Operation] = &[Operation::Update];
 const CREATE_UPDATE: &[Operation] = &[Operation::Create, Operation::Update];
 
 const fn template(
@@ -104,7 +145,7 @@ const fn template(
     resource: &'static str,
     kind: &'static str,
     pointer: &'static [&'static str],
-    cel: &'static str,
+    condition: Condition,
     doc: &'static str,
 ) -> WritePath {
     WritePath {
@@ -115,53 +156,114 @@ const fn template(
         operations: CREATE_UPDATE,
         shape: Shape::Template(pointer),
         kind,
-        condition: Condition::TemplateChanges(cel),
+        condition,
         webhook: Webhook::Workloads,
         doc,
     }
 }
 
+/// A path that is not an object with a template.
+const fn path(
+    resource: (&'static str, &'static str),
+    operations: &'static [Operation],
+    shape: Shape,
+    kind: &'static str,
+    condition: Condition,
+    doc: &'static str,
+) -> WritePath {
+    let webhook = match shape {
+        Shape::Namespace => Webhook::Namespaces,
+        _ => Webhook::Workloads,
+    };
+    let (resource, subresource) = resource;
+    WritePath {
+        group: "",
+        versions: &["v1"],
+        resource,
+        subresource,
+        operations,
+        shape,
+        kind,
+        condition,
+        webhook,
+        doc,
+    }
+}
+
+const fn connection(resource: &'static str, subresource: &'static str, shape: Shape, doc: &'static str) -> WritePath {
+    let kind = match shape {
+        Shape::ServiceProxy => "service",
+        Shape::NodeProxy => "node",
+        _ => "pod",
+    };
+    path(
+        (resource, subresource),
+        &[Operation::Connect],
+        shape,
+        kind,
+        Condition::Always,
+        doc,
+    )
+}
+
 /// Every path, one row each.
 pub const WRITE_PATHS: &[WritePath] = &[
-    WritePath {
-        group: "",
-        versions: &["v1"],
-        resource: "pods",
-        subresource: "",
-        operations: CREATE_UPDATE,
-        shape: Shape::Pod,
-        kind: "pod",
-        condition: Condition::PodChanges,
-        webhook: Webhook::Workloads,
-        doc: "A pod's final labels, after all mutation. An update that gains a label is judged as its direct writer; a \
-              changed image under a kept label counts as a change of what runs.",
-    },
-    WritePath {
-        group: "",
-        versions: &["v1"],
-        resource: "pods",
-        subresource: "status",
-        operations: &[Operation::Update],
-        shape: Shape::Pod,
-        kind: "pod",
-        condition: Condition::PodChanges,
-        webhook: Webhook::Workloads,
-        doc: "A status update also writes labels; judged like an update of the pod.",
-    },
+    path(
+        ("pods", ""),
+        CREATE_UPDATE,
+        Shape::Pod,
+        "pod",
+        Condition::PodChanges,
+        "A pod's final labels, after all mutation. An update that gains a label is judged as its direct writer; a changed \
+         image under a kept label counts as a change of what runs.",
+    ),
+    path(
+        ("pods", "status"),
+        UPDATE,
+        Shape::Pod,
+        "pod",
+        Condition::PodChanges,
+        "A status update also writes labels; judged like an update of the pod.",
+    ),
+    path(
+        ("pods", "binding"),
+        CREATE,
+        Shape::Binding,
+        "pod",
+        Condition::BindingLabels,
+        "A Binding's labels are laid over the pod's: the pod is read live and judged with both.",
+    ),
+    path(
+        ("bindings", ""),
+        CREATE,
+        Shape::Binding,
+        "pod",
+        Condition::BindingLabels,
+        "The legacy form of pods/binding; it keeps even a forged topology label.",
+    ),
+    path(
+        ("pods", "ephemeralcontainers"),
+        UPDATE,
+        Shape::EphemeralContainers,
+        "pod",
+        Condition::Always,
+        "A container that joins a running pod, with its network: needs `enter`.",
+    ),
     template(
         "apps",
         "deployments",
         "Deployment",
         &["spec", "template"],
-        "spec.template",
-        "The template's labels; its controller makes a ReplicaSet of it under its own name.",
+        Condition::DeploymentChanges,
+        "The template's labels; its controller makes a ReplicaSet of it under its own name. The annotation that asks for a \
+         rollback is refused where a revision that it may return to matches: the controller would write it.",
     ),
     template(
         "apps",
         "replicasets",
         "ReplicaSet",
         &["spec", "template"],
-        "spec.template",
+        Condition::TemplateChanges("spec.?template"),
         "The template's labels; its controller makes pods of it under its own name.",
     ),
     template(
@@ -169,7 +271,7 @@ pub const WRITE_PATHS: &[WritePath] = &[
         "statefulsets",
         "StatefulSet",
         &["spec", "template"],
-        "spec.template",
+        Condition::TemplateChanges("spec.template"),
         "The template's labels; its controller makes a ControllerRevision and pods of it under its own name.",
     ),
     template(
@@ -177,15 +279,27 @@ pub const WRITE_PATHS: &[WritePath] = &[
         "daemonsets",
         "DaemonSet",
         &["spec", "template"],
-        "spec.template",
+        Condition::TemplateChanges("spec.template"),
         "The template's labels; its controller makes a pod of it for every node under its own name.",
     ),
+    WritePath {
+        operations: CREATE,
+        ..template(
+            "apps",
+            "controllerrevisions",
+            "ControllerRevision",
+            &["data", "spec", "template"],
+            Condition::Always,
+            "The template in its data, as it stands: a StatefulSet adopts and runs a planted one. One that is not a whole \
+             template would be merged into the set's own, labels and all, so it is refused where a set matches.",
+        )
+    },
     template(
         "batch",
         "jobs",
         "Job",
         &["spec", "template"],
-        "spec.template",
+        Condition::TemplateChanges("spec.template"),
         "The template's labels, which can change while the Job is suspended.",
     ),
     template(
@@ -193,7 +307,7 @@ pub const WRITE_PATHS: &[WritePath] = &[
         "cronjobs",
         "CronJob",
         &["spec", "jobTemplate", "spec", "template"],
-        "spec.jobTemplate.spec.template",
+        Condition::TemplateChanges("spec.jobTemplate.spec.template"),
         "The labels of the template inside its jobTemplate; its controller makes Jobs of it under its own name.",
     ),
     template(
@@ -201,26 +315,99 @@ pub const WRITE_PATHS: &[WritePath] = &[
         "replicationcontrollers",
         "ReplicationController",
         &["spec", "template"],
-        "spec.?template",
+        Condition::TemplateChanges("spec.?template"),
         "The template's labels; its controller makes pods of it under its own name.",
     ),
-    WritePath {
-        group: "",
-        versions: &["v1"],
-        resource: "namespaces",
-        subresource: "",
-        operations: &[Operation::Create],
-        shape: Shape::Metadata,
-        kind: "namespace",
-        condition: Condition::Always,
-        webhook: Webhook::Namespaces,
-        doc: "A namespace that a segment names as consent: whoever creates it would come to hold every verb in it.",
-    },
+    template(
+        "",
+        "podtemplates",
+        "PodTemplate",
+        &["template"],
+        Condition::TemplateChanges("?template"),
+        "The template's labels. No built-in controller reads it, but others do.",
+    ),
+    path(
+        ("namespaces", ""),
+        CREATE_UPDATE,
+        Shape::Namespace,
+        "namespace",
+        Condition::LabelChanges,
+        "New: a namespace that a segment names as consent, since whoever creates it would come to hold every verb in it. \
+         Relabelled: every pod in it may come to match other clauses.",
+    ),
+    path(
+        ("namespaces", "status"),
+        UPDATE,
+        Shape::Namespace,
+        "namespace",
+        Condition::LabelChanges,
+        "A status update also writes labels; judged like an update of the namespace.",
+    ),
+    path(
+        ("namespaces", "finalize"),
+        UPDATE,
+        Shape::Namespace,
+        "namespace",
+        Condition::LabelChanges,
+        "Finalizing also writes labels; judged like an update of the namespace.",
+    ),
+    connection(
+        "pods",
+        "exec",
+        Shape::PodConnection,
+        "A command in a running container: needs `enter`.",
+    ),
+    connection(
+        "pods",
+        "attach",
+        Shape::PodConnection,
+        "The terminal of a running container: needs `enter`.",
+    ),
+    connection(
+        "pods",
+        "portforward",
+        Shape::PodConnection,
+        "Any port of the pod, past every policy: needs `enter`.",
+    ),
+    connection(
+        "pods",
+        "proxy",
+        Shape::PodProxy,
+        "The API server dials the addresses in the pod's status, which may be another pod's: needs `enter` for whatever has \
+         them.",
+    ),
+    connection(
+        "services",
+        "proxy",
+        Shape::ServiceProxy,
+        "The API server dials the addresses in the service's EndpointSlices: needs `enter` for whatever has them.",
+    ),
+    connection(
+        "nodes",
+        "proxy",
+        Shape::NodeProxy,
+        "The kubelet runs commands in every pod of its node: needs `enter` for each.",
+    ),
 ];
 
-/// The row of a request, none where nothing of it is judged.
-pub(super) fn find(group: &str, resource: &str, subresource: &str) -> Option<&'static WritePath> {
-    WRITE_PATHS
+/// What a request is by.
+#[derive(Clone, Copy)]
+pub(super) enum Known<'p> {
+    /// A row of the table.
+    Built(&'static WritePath),
+    /// A custom kind of the configuration.
+    Configured(&'p Workload),
+}
+
+/// The row, or the custom kind, of a request; none where nothing of it is judged.
+pub(super) fn find<'p>(workloads: &'p [Workload], group: &str, resource: &str, subresource: &str) -> Option<Known<'p>> {
+    let built = WRITE_PATHS
         .iter()
-        .find(|path| path.group == group && path.resource == resource && path.subresource == subresource)
+        .find(|path| path.group == group && path.resource == resource && path.subresource == subresource);
+    built.map(Known::Built).or_else(|| {
+        workloads
+            .iter()
+            .find(|workload| workload.group == group && workload.resource == resource && subresource.is_empty())
+            .map(Known::Configured)
+    })
 }

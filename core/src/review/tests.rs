@@ -55,9 +55,10 @@ fn pod(labels: Value, image: &str) -> Value {
 
 fn placement(review: &Value) -> Placement<'static> {
     let body = Box::leak(review.to_string().into_bytes().into_boxed_slice());
-    match decode(body).expect("decodes").action {
-        Action::Place(placement) => placement,
-        other => panic!("expected a placement, got {other:?}"),
+    let mut actions = decode(body, &[]).expect("decodes").actions;
+    match (actions.pop(), actions.pop()) {
+        (Some(Action::Place(placement)), None) => placement,
+        other => panic!("expected one placement, got {other:?}"),
     }
 }
 
@@ -71,7 +72,7 @@ fn a_pod_is_decoded_with_the_whole_identity() {
         Value::Null,
     )
     .to_string();
-    let request = decode(body.as_bytes()).expect("decodes");
+    let request = decode(body.as_bytes(), &[]).expect("decodes");
     assert_eq!(request.uid, "705ab4f5-6393-11e8-b7cc-42010a800002");
     assert_eq!(request.operation, Operation::Create);
     assert_eq!(
@@ -86,8 +87,8 @@ fn a_pod_is_decoded_with_the_whole_identity() {
     assert!(request.dry_run);
     assert_eq!(request.subject.to_string(), "pod web/rogue-*");
     assert_eq!(request.subject.group_key, "rs-1");
-    let Action::Place(placement) = &request.action else {
-        panic!("expected a placement: {:?}", request.action)
+    let [Action::Place(placement)] = request.actions.as_slice() else {
+        panic!("expected a placement: {:?}", request.actions)
     };
     assert_eq!(placement.kind, PlacementKind::Pod);
     assert_eq!(placement.before, None);
@@ -109,8 +110,8 @@ fn escaped_text_reads_like_plain_text() {
     )
     .to_string()
     .replace("hollowapp", "\\u0068ollowapp");
-    let request = decode(body.as_bytes()).expect("decodes");
-    let Action::Place(placement) = request.action else {
+    let request = decode(body.as_bytes(), &[]).expect("decodes");
+    let [Action::Place(placement)] = request.actions.as_slice() else {
         panic!("expected a placement")
     };
     assert_eq!(placement.after.value("app"), Some("hollowapp"));
@@ -188,8 +189,8 @@ fn objects_may_come_before_their_resource() {
     let body = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"object":{"metadata":{"name":"p",
         "labels":{"app":"a"}},"spec":{}},"uid":"1","operation":"CREATE","userInfo":{"username":"u"},"namespace":"web",
         "resource":{"group":"","version":"v1","resource":"pods"}}}"#;
-    let request = decode(body.as_bytes()).expect("decodes");
-    let Action::Place(placement) = request.action else {
+    let request = decode(body.as_bytes(), &[]).expect("decodes");
+    let [Action::Place(placement)] = request.actions.as_slice() else {
         panic!("expected a placement")
     };
     assert_eq!(placement.after.value("app"), Some("a"));
@@ -217,7 +218,7 @@ fn what_no_row_names_is_nothing_to_judge() {
         Value::Null,
     )
     .to_string();
-    assert_eq!(decode(body.as_bytes()).expect("decodes").action, Action::Nothing);
+    assert!(decode(body.as_bytes(), &[]).expect("decodes").actions.is_empty());
 }
 
 /// A hostile edit of a good body: what to replace, by what; then a word of the reason.
@@ -245,14 +246,14 @@ fn what_cannot_be_judged_is_an_error(#[case] from: &str, #[case] to: &str, #[cas
     )
     .to_string();
     assert!(good.contains(from), "{from} is in {good}");
-    let error = decode(good.replacen(from, to, 1).as_bytes()).expect_err("is refused");
+    let error = decode(good.replacen(from, to, 1).as_bytes(), &[]).expect_err("is refused");
     assert!(error.reason.contains(reason), "{}", error.reason);
 }
 
 #[test]
 fn the_uid_is_found_where_the_rest_is_broken() {
     let body = br#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"7","object":{"#;
-    assert_eq!(decode(body).expect_err("is truncated").uid.as_deref(), Some("7"));
+    assert_eq!(decode(body, &[]).expect_err("is truncated").uid.as_deref(), Some("7"));
 }
 
 #[test]
@@ -261,7 +262,7 @@ fn deep_nesting_is_survived() {
         let deep = opening.repeat(200_000);
         let body = format!(r#"{{"request":{{"uid":"7","ignored":{deep}"#);
         assert_eq!(
-            decode(body.as_bytes()).expect_err("is truncated").uid.as_deref(),
+            decode(body.as_bytes(), &[]).expect_err("is truncated").uid.as_deref(),
             Some("7")
         );
     }
@@ -283,7 +284,7 @@ fn bytes_that_are_not_utf_8_are_an_error() {
         .position(|window| window == b"hollow")
         .expect("is there");
     body[at] = 0xff;
-    assert!(decode(&body).is_err());
+    assert!(decode(&body, &[]).is_err());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The rules over small worlds: what is asked, in which order, and what comes of the answers.
 
+mod paths;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,8 +11,9 @@ use super::*;
 use crate::guardrails::{Clause, ClauseId, Guardrails, NamespaceSet, Rollout, Segment, SegmentId, Side};
 use crate::labels::{ClauseIndex, Labels, Operator, Requirement, Selector};
 use crate::model::{
-    Action, Answer, ControllerReference, Controllers, Identity, Namespace, NamespaceName, Namespaces, Operation, Owner,
-    Permission, Placement, PlacementKind, Question, Runs, Scope, SegmentName, Subject, Verb, Who,
+    Action, Answer, ControllerReference, Controllers, Identity, Namespace, NamespaceName, Namespaces, Operation,
+    OwnedTemplate, Owner, Permission, Placement, PlacementKind, PodSpecText, Question, Runs, Scope, SegmentName,
+    Subject, Verb, Who,
 };
 
 fn name(text: &str) -> NamespaceName {
@@ -64,6 +67,7 @@ fn guardrails(mode: Mode) -> Guardrails {
         mode,
         segments: vec![segment],
         index,
+        selecting: vec![id(Side::Client, 1)],
         consents: BTreeMap::from([(name("payments"), vec![SegmentId(0)])]),
         system_namespaces: [name("kube-system")].into(),
         ..Guardrails::default()
@@ -100,6 +104,8 @@ fn placement<'a>(before: Option<&[(&'a str, &'a str)]>, after: &[(&'a str, &'a s
         after: after.iter().copied().collect(),
         runs: Runs::Changed,
         controllers: Controllers::None,
+        spec: PodSpecText::default(),
+        spec_before: PodSpecText::default(),
     }
 }
 
@@ -121,12 +127,12 @@ fn request<'a>(namespace: &'a str, action: Action<'a>) -> Request<'a> {
         subresource: "".into(),
         dry_run: false,
         subject: Subject {
-            kind: "pod",
+            kind: "pod".into(),
             namespace: namespace.into(),
             name: "rogue".into(),
             group_key: "rogue".into(),
         },
-        action,
+        actions: vec![action],
     }
 }
 
@@ -433,7 +439,10 @@ fn owner_question() -> Question {
 fn owner(uid: &str, labels: &[(&str, &str)]) -> Answer {
     Answer::Owner(Some(Owner {
         uid: uid.to_owned(),
-        template_labels: namespace(labels).labels,
+        templates: vec![OwnedTemplate {
+            labels: namespace(labels).labels,
+            ..OwnedTemplate::default()
+        }],
         ..Owner::default()
     }))
 }
@@ -479,19 +488,19 @@ fn an_owner_that_does_not_bear_it_out_is_no_provenance(#[case] read: Answer, #[c
 })]
 #[case::on_update(|request: &mut Request<'_>| {
     request.operation = Operation::Update;
-    let Action::Place(placement) = &mut request.action else { unreachable!() };
+    let [Action::Place(placement)] = request.actions.as_mut_slice() else { unreachable!() };
     placement.before = Some(Labels::default());
 })]
 #[case::two_controllers(|request: &mut Request<'_>| {
-    let Action::Place(placement) = &mut request.action else { unreachable!() };
+    let [Action::Place(placement)] = request.actions.as_mut_slice() else { unreachable!() };
     placement.controllers = Controllers::Several;
 })]
 #[case::no_owner(|request: &mut Request<'_>| {
-    let Action::Place(placement) = &mut request.action else { unreachable!() };
+    let [Action::Place(placement)] = request.actions.as_mut_slice() else { unreachable!() };
     placement.controllers = Controllers::None;
 })]
 #[case::an_owner_of_another_group(|request: &mut Request<'_>| {
-    let Action::Place(placement) = &mut request.action else { unreachable!() };
+    let [Action::Place(placement)] = request.actions.as_mut_slice() else { unreachable!() };
     let Controllers::One(owner) = &mut placement.controllers else { unreachable!() };
     owner.api_version = "example.com/v1".into();
 })]

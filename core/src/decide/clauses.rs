@@ -1,0 +1,305 @@
+//! From clauses that need a verb to findings: the machinery that every rule about segments shares. Whether the namespace is
+//! really one of a clause's namespaces, who is asked where, and the words of it.
+
+use super::context::{Context, Held, Known};
+use super::provenance::Origin;
+use crate::guardrails::{ClauseId, Guardrails, NamespaceSet, SegmentId, Side};
+use crate::labels::{LabelSet, Selector};
+use crate::model::{Finding, Mode, Namespace, NamespaceName, Permission, Reason, RuleName, Scope, Verb};
+
+/// How a clause came to need a verb.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The write makes pods match it.
+    Gained,
+    /// Pods matched before and do now, and what runs changes.
+    Kept,
+    /// A live pod matched before and no longer does.
+    Lost,
+    /// A connection reaches this pod, which matches.
+    Entered(String),
+    /// The namespace's labels come to match.
+    NamespaceGained,
+    /// The namespace's labels no longer match.
+    NamespaceLost,
+}
+
+/// A clause that needs a verb.
+#[derive(Debug, Clone)]
+pub(super) struct Need {
+    pub(super) clause: ClauseId,
+    pub(super) verb: Verb,
+    pub(super) change: Change,
+    /// The labels that matched, as people write them.
+    matched: Vec<String>,
+}
+
+impl Need {
+    /// A clause that needs the verb of its side.
+    pub(super) fn of_side(guardrails: &Guardrails, clause: ClauseId, change: Change, labels: &impl LabelSet) -> Self {
+        let verb = match clause.side {
+            Side::Member => Verb::Join,
+            Side::Client => Verb::Connect,
+        };
+        Self::new(guardrails, clause, verb, change, labels)
+    }
+
+    /// A clause that needs a verb.
+    pub(super) fn new(
+        guardrails: &Guardrails,
+        clause: ClauseId,
+        verb: Verb,
+        change: Change,
+        labels: &impl LabelSet,
+    ) -> Self {
+        let matched = match (&change, &guardrails.clause(clause).namespaces) {
+            (Change::NamespaceGained | Change::NamespaceLost, NamespaceSet::Selected(selector)) => {
+                selector.matched_labels(labels)
+            }
+            _ => guardrails.clause(clause).pods.matched_labels(labels),
+        };
+        Self {
+            clause,
+            verb,
+            change,
+            matched,
+        }
+    }
+}
+
+/// The needs of one segment that one verb would settle.
+struct Group<'n> {
+    segment: SegmentId,
+    verb: Verb,
+    needs: Vec<&'n Need>,
+}
+
+/// The needs by segment and verb, in the order in which they came.
+fn groups<'n>(needs: impl IntoIterator<Item = &'n Need>) -> Vec<Group<'n>> {
+    let mut groups: Vec<Group<'n>> = Vec::new();
+    for need in needs {
+        let (segment, verb) = (need.clause.segment, need.verb);
+        match groups
+            .iter_mut()
+            .find(|group| group.segment == segment && group.verb == verb)
+        {
+            Some(group) => group.needs.push(need),
+            None => groups.push(Group {
+                segment,
+                verb,
+                needs: vec![need],
+            }),
+        }
+    }
+    groups
+}
+
+/// Judges the needs that arise in one namespace.
+pub(super) struct Judge<'j, 'c, 'r> {
+    pub(super) rule: RuleName,
+    pub(super) context: &'j Context<'c, 'r>,
+    pub(super) namespace: &'j str,
+    pub(super) origin: &'j Origin<'c>,
+}
+
+impl<'c> Judge<'_, 'c, '_> {
+    fn guardrails(&self) -> &'c Guardrails {
+        &self.context.snapshot.guardrails
+    }
+
+    fn mode(&self, segment: SegmentId) -> Mode {
+        self.guardrails().segment_mode(segment, self.namespace)
+    }
+
+    fn depends_on_labels(&self, need: &Need) -> bool {
+        self.guardrails().clause(need.clause).namespaces.depends_on_labels()
+    }
+
+    fn in_namespace(&self, need: &Need, namespace: &Namespace) -> bool {
+        match &self.guardrails().clause(need.clause).namespaces {
+            // The index has looked at the name.
+            NamespaceSet::Named(_) => true,
+            NamespaceSet::Selected(selector) => selector.matches(&namespace.labels),
+        }
+    }
+
+    /// The findings on needs that came from podSelectors alone, as far as they are known. Where the namespace's labels
+    /// decide, the cached ones are believed only as long as they make every clause match and nothing is refused by them:
+    /// otherwise the namespace is read live, for it may have been relabelled, or deleted and made anew, since it was seen.
+    pub(super) fn by_pods(&self, needs: &[Need]) -> Vec<Finding> {
+        let depending = needs.iter().filter(|need| self.depends_on_labels(need));
+        let Some(mode) = depending.map(|need| self.mode(need.clause.segment)).max() else {
+            return self.findings(needs);
+        };
+        let cached = self.context.cached_namespace(self.namespace);
+        if cached.is_some_and(|cached| needs.iter().all(|need| self.in_namespace(need, cached))) {
+            let findings = self.findings(needs);
+            if !findings.iter().any(|finding| finding.reason.refuses()) {
+                return findings;
+            }
+        }
+        let live = match NamespaceName::new(self.namespace) {
+            Ok(name) => self.context.live_namespace(&name, mode),
+            Err(error) => Known::Failed(error.to_string()),
+        };
+        match live {
+            Known::Pending => Vec::new(),
+            Known::Yes(Some(namespace)) => {
+                self.findings(needs.iter().filter(|need| self.in_namespace(need, namespace)))
+            }
+            Known::Yes(None) => self.unread(needs, &format!("namespace {} does not exist", self.namespace)),
+            Known::Failed(why) => self.unread(needs, &why),
+        }
+    }
+
+    /// The findings where the namespace could not be read: what hangs on its labels is unanswered.
+    fn unread(&self, needs: &[Need], why: &str) -> Vec<Finding> {
+        let (open, sure): (Vec<&Need>, Vec<&Need>) = needs.iter().partition(|need| self.depends_on_labels(need));
+        let why = format!("namespace {} could not be read: {why}", self.namespace);
+        let mut findings = self.findings(sure);
+        findings.extend(groups(open).iter().map(|group| {
+            let scope = self.guardrails().segment(group.segment).consent.clone();
+            self.finding(group, group.needs[0], scope, Reason::Unanswered, Some(&why))
+        }));
+        findings
+    }
+
+    /// The findings on needs that are certain, one for each segment and verb, as far as they are known.
+    pub(super) fn findings<'n>(&self, needs: impl IntoIterator<Item = &'n Need>) -> Vec<Finding> {
+        groups(needs).iter().filter_map(|group| self.judge(group)).collect()
+    }
+
+    fn judge(&self, group: &Group<'_>) -> Option<Finding> {
+        let segment = self.guardrails().segment(group.segment);
+        let first = *group.needs.first()?;
+        match self.origin {
+            Origin::Pending => return None,
+            Origin::Failed(why) => {
+                let why = format!("its owner could not be read: {why}");
+                return Some(self.finding(group, first, segment.consent.clone(), Reason::Unanswered, Some(&why)));
+            }
+            Origin::Controller(_) => {
+                let selectors: Vec<&Selector> = group
+                    .needs
+                    .iter()
+                    .map(|need| &self.guardrails().clause(need.clause).pods)
+                    .collect();
+                if self.origin.matches_all(&selectors) {
+                    return Some(self.finding(group, first, segment.consent.clone(), Reason::Inherited, None));
+                }
+            }
+            Origin::Direct => {}
+        }
+        let mode = self.mode(group.segment);
+        let scope = match self.context.consent(&segment.consent, mode) {
+            Known::Pending => return None,
+            Known::Failed(why) => {
+                let why = format!("where to ask could not be found out: {why}");
+                return Some(self.finding(group, first, segment.consent.clone(), Reason::Unanswered, Some(&why)));
+            }
+            Known::Yes(scope) => scope,
+        };
+        let permission = Permission::segment(group.verb, &segment.name, scope.clone());
+        match self.context.allowed(&permission, mode) {
+            Known::Pending => None,
+            Known::Yes(Held::Yes) => Some(self.finding(group, first, scope, Reason::Permitted, None)),
+            Known::Yes(Held::No(reviewer)) => {
+                let finding = self.finding(group, first, scope, Reason::LacksPermission, None);
+                Some(Finding { reviewer, ..finding })
+            }
+            Known::Failed(why) => Some(self.finding(group, first, scope, Reason::Unanswered, Some(&why))),
+        }
+    }
+
+    fn finding(&self, group: &Group<'_>, need: &Need, scope: Scope, reason: Reason, failure: Option<&str>) -> Finding {
+        let segment = self.guardrails().segment(group.segment);
+        let mode = self.mode(group.segment);
+        let phrase = match (group.verb, &need.change) {
+            (_, Change::Lost | Change::NamespaceLost) => format!("leave segment {}", segment.name),
+            (Verb::Connect, _) => format!("connect to segment {}", segment.name),
+            (Verb::Enter, _) => format!("be entered (segment {})", segment.name),
+            (_, _) => format!("join segment {}", segment.name),
+        };
+        let modal = if reason.refuses() { "may not" } else { "may" };
+        let mut why = self.matched(need);
+        if scope == Scope::Cluster && scope != segment.consent {
+            why.push_str("; its consent namespace does not exist, so the cluster is asked");
+        }
+        if let Some(failure) = failure {
+            why.push_str("; ");
+            why.push_str(failure);
+        }
+        Finding {
+            rule: self.rule,
+            reason,
+            mode: if reason == Reason::Unanswered {
+                self.context.failure_mode(mode, self.namespace)
+            } else {
+                mode
+            },
+            segment: Some(segment.name.clone()),
+            clause: Some(clause_words(need.clause)),
+            permission: Some(Permission::segment(group.verb, &segment.name, scope)),
+            reviewer: None,
+            what: format!("{modal} {phrase}"),
+            why,
+        }
+    }
+
+    /// A finding that no permission settles, on the first of these clauses.
+    pub(super) fn refusal(&self, need: &Need, what: &str, instead: &str) -> Finding {
+        let segment = self.guardrails().segment(need.clause.segment);
+        Finding {
+            rule: self.rule,
+            reason: Reason::Refused,
+            mode: self.mode(need.clause.segment),
+            segment: Some(segment.name.clone()),
+            clause: Some(clause_words(need.clause)),
+            permission: None,
+            reviewer: None,
+            what: what.to_owned(),
+            why: format!("{}; {instead}", self.matched(need)),
+        }
+    }
+
+    /// `label app=hollowapp matches clients[0] of payments-db (its description)`.
+    fn matched(&self, need: &Need) -> String {
+        let segment = self.guardrails().segment(need.clause.segment);
+        let past = matches!(need.change, Change::Lost | Change::NamespaceLost);
+        let (subject, verb) = match (need.matched.as_slice(), past) {
+            ([], true) => ("what it was".to_owned(), "matched"),
+            ([], false) => ("what it has no label for".to_owned(), "matches"),
+            ([label], true) => (format!("label {label}"), "matched"),
+            ([label], false) => (format!("label {label}"), "matches"),
+            (labels, true) => (format!("labels {}", labels.join(", ")), "matched"),
+            (labels, false) => (format!("labels {}", labels.join(", ")), "match"),
+        };
+        let of = match need.change {
+            Change::NamespaceGained | Change::NamespaceLost => "the namespaces of ",
+            _ => "",
+        };
+        let on = match &need.change {
+            Change::Entered(pod) => format!(" of pod {pod}"),
+            _ => String::new(),
+        };
+        let mut text = format!(
+            "{subject}{on} {verb} {of}{} of {}",
+            clause_words(need.clause),
+            segment.name
+        );
+        if !segment.description.is_empty() {
+            text.push_str(&format!(" ({})", segment.description));
+        }
+        match need.change {
+            Change::Gained | Change::Entered(_) | Change::NamespaceGained => {}
+            Change::Kept => text.push_str("; what runs under it changes"),
+            Change::Lost | Change::NamespaceLost => text.push_str(" and would no longer"),
+        }
+        text
+    }
+}
+
+/// `clients[0]`.
+fn clause_words(clause: ClauseId) -> String {
+    format!("{}[{}]", clause.side.as_str(), clause.position)
+}
