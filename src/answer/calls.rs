@@ -1,4 +1,4 @@
-//! [`Calls`]: the three calls to the API server by which questions are answered, over connections of their own. Each ends
+//! [`Calls`]: the calls to the API server by which questions are answered, over connections of their own. Each ends
 //! within [`CALL`]; one that hangs takes its connections with it, so that those who come after are not held up by them.
 
 use std::collections::BTreeMap;
@@ -14,6 +14,9 @@ use kube::api::{Api, PostParams};
 use kube::{Client, Config};
 use parking_lot::Mutex;
 use ringfence_core::model::{Identity, Namespace, NamespaceName, ObjectReference, Owner, Permission};
+use ringfence_core::review::owner_of;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -88,6 +91,24 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     told
 }
 
+/// One page of a list.
+#[derive(Deserialize)]
+struct Page<T> {
+    #[serde(default)]
+    metadata: PageMetadata,
+    #[serde(default = "Vec::new")]
+    items: Vec<T>,
+}
+
+#[derive(Default, Deserialize)]
+struct PageMetadata {
+    #[serde(rename = "continue", default)]
+    continue_: String,
+}
+
+/// How many objects one page of a list holds.
+const PAGE: usize = 500;
+
 /// Makes a client with connections of its own.
 type Dial = dyn Fn() -> Result<Client, kube::Error> + Send + Sync;
 
@@ -159,11 +180,64 @@ impl Calls {
     /// An object as it stands, as far as it makes pods; none where there is none.
     pub(super) async fn owner(&self, reference: &ObjectReference) -> Result<Option<Owner>, CallError> {
         let Some(path) = path(reference) else { return Ok(None) };
+        Ok(self
+            .object::<Value>(&path)
+            .await?
+            .map(|object| owner_of(&object, &reference.template)))
+    }
+
+    /// Every object of a resource in a namespace, as far as they make pods.
+    pub(super) async fn templates(&self, reference: &ObjectReference) -> Result<Vec<Owner>, CallError> {
+        let ObjectReference {
+            group,
+            version,
+            resource,
+            template,
+            namespace,
+            name: _,
+        } = reference;
+        let path = collection(group, version, namespace, resource);
+        let mut owners = Vec::new();
+        self.pages(&path, "", |item: Value| owners.push(owner_of(&item, template)))
+            .await?;
+        Ok(owners)
+    }
+
+    /// Hands every object of a collection to `take`, page by page. `selection` is the query's selectors, percent-encoded.
+    pub(super) async fn pages<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: &str,
+        selection: &str,
+        mut take: impl FnMut(T),
+    ) -> Result<(), CallError> {
+        let mut continuation = String::new();
+        loop {
+            let token: String = form_urlencoded::byte_serialize(continuation.as_bytes()).collect();
+            let page = format!("{path}?limit={PAGE}&{selection}&continue={token}");
+            let page: Page<T> = self
+                .call(|client| {
+                    let request = http::Request::get(&page).body(Vec::new());
+                    async move { client.request(request.map_err(kube::Error::HttpError)?).await }
+                })
+                .await?;
+            page.items.into_iter().for_each(&mut take);
+            continuation = page.metadata.continue_;
+            if continuation.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads one object by its path; none where there is none.
+    pub(super) async fn object<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: &str,
+    ) -> Result<Option<T>, CallError> {
         let read = self.call(|client| {
-            let request = http::Request::get(&path).body(Vec::new());
-            async move { client.request::<Value>(request.map_err(kube::Error::HttpError)?).await }
+            let request = http::Request::get(path).body(Vec::new());
+            async move { client.request(request.map_err(kube::Error::HttpError)?).await }
         });
-        Ok(found(read.await)?.map(|object| owner(&object, &reference.template)))
+        found(read.await)
     }
 
     /// Runs one call, once more over new connections where it hangs, or where its connection breaks.
@@ -308,38 +382,15 @@ fn path(reference: &ObjectReference) -> Option<String> {
             .iter()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
         && bytes.first().is_some_and(u8::is_ascii_alphanumeric);
+    possible.then(|| format!("{}/{name}", collection(group, version, namespace, resource)))
+}
+
+/// The path of all objects of a resource in a namespace.
+fn collection(group: &str, version: &str, namespace: &NamespaceName, resource: &str) -> String {
     let root = if group.is_empty() {
         format!("/api/{version}")
     } else {
         format!("/apis/{group}/{version}")
     };
-    possible.then(|| format!("{root}/namespaces/{namespace}/{resource}/{name}"))
-}
-
-/// What of an object matters: its uid, its controller's, and the labels of the template at this JSON pointer.
-fn owner(object: &Value, template: &str) -> Owner {
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let references = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    let mut controllers = references
-        .into_iter()
-        .flatten()
-        .filter(|owner| owner["controller"] == true);
-    let controller_uid = match (controllers.next(), controllers.next()) {
-        (Some(one), None) => text(&one["uid"]),
-        (None, _) | (Some(_), Some(_)) => None,
-    };
-    let labels = object
-        .pointer(&format!("{template}/metadata/labels"))
-        .and_then(Value::as_object);
-    let mut template_labels: Vec<_> = labels
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some((key.clone(), text(value)?)))
-        .collect();
-    template_labels.sort_unstable();
-    Owner {
-        uid: object.pointer("/metadata/uid").and_then(text).unwrap_or_default(),
-        controller_uid: controller_uid.unwrap_or_default(),
-        template_labels,
-    }
+    format!("{root}/namespaces/{namespace}/{resource}")
 }

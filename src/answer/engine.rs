@@ -107,11 +107,14 @@ impl<A: Answerer> Engine<A> {
 impl<A: Answerer> Reviewer for Engine<A> {
     async fn review(&self, webhook: Webhook, body: Bytes) -> Reply {
         let received = Instant::now();
-        let request = match decode(&body) {
+        let snapshot = self.current.load();
+        let workloads = snapshot
+            .as_ref()
+            .map(|snapshot| snapshot.guardrails.workloads.as_slice());
+        let request = match decode(&body, workloads.unwrap_or_default()) {
             Ok(request) => request,
             Err(error) => return self.undecodable(webhook, &error, received.elapsed()),
         };
-        let snapshot = self.current.load();
         let (decision, revision) = match &snapshot {
             Some(snapshot) => (
                 self.decide(snapshot, &request, received).await,
@@ -145,6 +148,7 @@ fn not_ready(webhook: Webhook) -> Decision {
             segment: None,
             clause: None,
             permission: None,
+            reviewer: None,
             what: "could not be judged".to_owned(),
             why: NOT_READY.to_owned(),
         }],

@@ -7,7 +7,8 @@ use std::time::Instant as StdInstant;
 
 use futures::future::join_all;
 use ringfence_core::model::{
-    Answer, Asked, Identity, Namespace, NamespaceName, ObjectReference, Owner, Permission, Question, Who,
+    Answer, Asked, Identity, Namespace, NamespaceName, ObjectReference, Owner, Permission, Question, ReachedPod,
+    Target, Who,
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -27,6 +28,8 @@ pub struct Live {
     reviews: SharedReads<Arc<Key>, Result<bool, CallError>>,
     namespaces: SharedReads<NamespaceName, Result<Option<Namespace>, CallError>>,
     owners: SharedReads<ObjectReference, Result<Option<Owner>, CallError>>,
+    templates: SharedReads<ObjectReference, Result<Vec<Owner>, CallError>>,
+    reached: SharedReads<Target, Result<Vec<ReachedPod>, CallError>>,
     metrics: Metrics,
 }
 
@@ -50,6 +53,8 @@ impl Live {
             reviews: SharedReads::new(MOST_WAITING),
             namespaces: SharedReads::new(MOST_WAITING),
             owners: SharedReads::new(MOST_WAITING),
+            templates: SharedReads::new(MOST_WAITING),
+            reached: SharedReads::new(MOST_WAITING),
             metrics,
         }
     }
@@ -112,6 +117,30 @@ impl Live {
         owner
     }
 
+    async fn templates(&self, reference: ObjectReference, fresh: Freshness) -> Result<Vec<Owner>, CallError> {
+        let calls = Arc::clone(&self.calls);
+        let read = move |reference| {
+            let calls = Arc::clone(&calls);
+            async move { calls.templates(&reference).await }
+        };
+        let (ticket, sharing) = self.templates.join(reference, fresh, read).ok_or(CallError::TooMany)?;
+        let owners = ticket.value().await.unwrap_or(Err(CallError::Died));
+        self.metrics.listed("templates", &owners, sharing);
+        owners
+    }
+
+    async fn reached(&self, target: Target, fresh: Freshness) -> Result<Vec<ReachedPod>, CallError> {
+        let calls = Arc::clone(&self.calls);
+        let read = move |target| {
+            let calls = Arc::clone(&calls);
+            async move { calls.reached(&target).await }
+        };
+        let (ticket, sharing) = self.reached.join(target, fresh, read).ok_or(CallError::TooMany)?;
+        let pods = ticket.value().await.unwrap_or(Err(CallError::Died));
+        self.metrics.listed("reached", &pods, sharing);
+        pods
+    }
+
     async fn one(&self, identity: &Identity<'_>, question: &Question, received: Instant) -> Result<Answer, CallError> {
         let fresh = Freshness::BeganAfter(received);
         match question {
@@ -124,6 +153,8 @@ impl Live {
                 .map(Answer::Allowed),
             Question::Namespace(name) => self.namespace(name.clone(), fresh).await.map(Answer::Namespace),
             Question::Owner(reference) => self.owner(reference.clone(), fresh).await.map(Answer::Owner),
+            Question::Templates(reference) => self.templates(reference.clone(), fresh).await.map(Answer::Templates),
+            Question::Reached(target) => self.reached(target.clone(), fresh).await.map(Answer::Reached),
         }
     }
 

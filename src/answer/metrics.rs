@@ -105,6 +105,19 @@ impl Metrics {
             Ok(None) => "absent",
             Err(_) => "failed",
         };
+        self.count(kind, result, sharing);
+    }
+
+    pub(super) fn listed<T>(&self, kind: &'static str, list: &Result<Vec<T>, CallError>, sharing: Sharing) {
+        let result = match list {
+            Ok(found) if found.is_empty() => "absent",
+            Ok(_) => "found",
+            Err(_) => "failed",
+        };
+        self.count(kind, result, sharing);
+    }
+
+    fn count(&self, kind: &'static str, result: &'static str, sharing: Sharing) {
         let shared = sharing == Sharing::Joined;
         self.reads.get_or_create(&ReadLabels { kind, result, shared }).inc();
     }

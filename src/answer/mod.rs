@@ -8,6 +8,7 @@ mod live;
 mod metrics;
 pub mod offline;
 mod permissions;
+mod reached;
 mod shared;
 
 use std::future::Future;

@@ -70,6 +70,7 @@ mod tests {
         let name = SegmentName::new(segment).expect("a valid name");
         Finding {
             rule: "Segments",
+            reviewer: None,
             reason: Reason::LacksPermission,
             mode: Mode::Enforce,
             permission: Some(Permission::segment(Verb::Connect, &name, Scope::Cluster)),

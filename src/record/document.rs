@@ -101,6 +101,8 @@ pub struct FindingRecord {
     pub clause: Option<String>,
     /// The permission that would settle it, or did.
     pub permission: Option<PermissionRecord>,
+    /// Who lacks it where that is not the user: whom a delegate is reviewed as.
+    pub reviewer: Option<String>,
     /// Whether the rule let it pass.
     pub allowed: bool,
     /// What a refusal comes to here.
@@ -149,7 +151,7 @@ impl DecisionRecord {
             subresource,
             dry_run,
             subject,
-            action: _,
+            actions: _,
         } = request;
         Self {
             schema: SCHEMA,
@@ -211,6 +213,7 @@ impl DecisionRecord {
                 segment: None,
                 clause: None,
                 permission: None,
+                reviewer: None,
                 allowed: false,
                 mode: mode.as_str(),
                 reason: Reason::Unanswered.as_str(),
@@ -250,6 +253,7 @@ impl FindingRecord {
             segment,
             clause,
             permission,
+            reviewer,
             what,
             why,
         } = finding;
@@ -269,6 +273,7 @@ impl FindingRecord {
                 name: text(&permission.name),
                 namespace: permission.scope.namespace().to_owned(),
             }),
+            reviewer: reviewer.as_deref().map(text),
             allowed: !reason.refuses(),
             mode: mode.as_str(),
             reason: reason.as_str(),

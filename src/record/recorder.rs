@@ -177,7 +177,7 @@ mod tests {
         }
 
         fn decide(&self, body: &str, decision: &Decision) -> BTreeMap<String, String> {
-            let request = decode(body.as_bytes()).expect("a review");
+            let request = decode(body.as_bytes(), &[]).expect("a review");
             self.recorder.decided(&Reviewed {
                 webhook: Webhook::Workloads,
                 request: &request,
@@ -199,6 +199,7 @@ mod tests {
             verdict: Verdict::Deny("no".to_owned()),
             findings: vec![Finding {
                 rule: "Segments",
+                reviewer: None,
                 reason: Reason::LacksPermission,
                 mode: Mode::Enforce,
                 segment: None,

@@ -27,12 +27,12 @@ fn request<'a>(user: &'a str, groups: &[&'a str]) -> Request<'a> {
         subresource: "".into(),
         dry_run: false,
         subject: Subject {
-            kind: "pod",
+            kind: "pod".into(),
             namespace: "web".into(),
             name: "rogue".into(),
             group_key: "rogue".into(),
         },
-        action: Action::Nothing,
+        actions: Vec::new(),
     }
 }
 
@@ -41,6 +41,7 @@ fn finding() -> Finding {
     let consent = NamespaceName::new("payments").expect("a valid name");
     Finding {
         rule: "Segments",
+        reviewer: None,
         reason: Reason::LacksPermission,
         mode: Mode::Enforce,
         permission: Some(Permission::segment(Verb::Connect, &segment, Scope::Namespace(consent))),
@@ -116,6 +117,7 @@ fn a_denied_pod_as_it_is_recorded() {
             "name": "payments-db",
             "namespace": "payments"
           },
+          "reviewer": null,
           "allowed": false,
           "mode": "Enforce",
           "reason": "LacksPermission",
@@ -162,6 +164,7 @@ fn what_could_not_be_understood_as_it_is_recorded() {
           "segment": null,
           "clause": null,
           "permission": null,
+          "reviewer": null,
           "allowed": false,
           "mode": "Enforce",
           "reason": "Unanswered",
@@ -187,7 +190,7 @@ fn what_a_caller_chooses_cannot_make_a_record_large() {
         uid: long.as_str().into(),
         subresource: long.as_str().into(),
         subject: Subject {
-            kind: "pod",
+            kind: "pod".into(),
             namespace: long.as_str().into(),
             name: long.as_str().into(),
             group_key: long.as_str().into(),

@@ -228,7 +228,11 @@ impl Guardrails {
                 consents.entry(namespace.clone()).or_default().push(id);
             }
         }
+        let selecting = clauses
+            .iter()
+            .filter(|(_, clause)| clause.namespaces.depends_on_labels());
         Self {
+            selecting: selecting.map(|(id, _)| *id).collect(),
             index: ClauseIndex::new(&clauses),
             consents,
             segments,

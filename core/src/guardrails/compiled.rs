@@ -110,6 +110,10 @@ impl Default for Guardrails {
             segments: Vec::new(),
             index: ClauseIndex::default(),
             consents: BTreeMap::new(),
+            selecting: Vec::new(),
+            checks: BTreeMap::new(),
+            delegates: Vec::new(),
+            workloads: Vec::new(),
         }
     }
 }

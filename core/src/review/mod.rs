@@ -4,6 +4,7 @@
 mod decode;
 mod means;
 mod object;
+mod owned;
 mod paths;
 mod respond;
 mod spec;
@@ -13,6 +14,7 @@ mod webhook;
 
 pub use decode::{Undecodable, decode};
 pub use object::{HARMLESS_TEMPLATE_ANNOTATIONS, ROLLBACK_ANNOTATION};
+pub use owned::owner_of;
 pub use paths::{Condition, Shape, WRITE_PATHS, WritePath, template_changes};
 pub use respond::{respond, respond_invalid};
 pub use spec::Images;

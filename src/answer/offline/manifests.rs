@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use ringfence_core::guardrails::Guardrails;
 use ringfence_core::model::{Namespace, NamespaceName, Namespaces, ObjectReference, Owner};
-use ringfence_core::review::{Shape, WRITE_PATHS};
+use ringfence_core::review::{Shape, WRITE_PATHS, owner_of};
 use serde_json::Value;
 
 use super::acceptance::{
@@ -45,12 +45,8 @@ struct ObjectKey {
     name: String,
 }
 
-/// The plural resource of a kind that can be the owner of pods, or hold a template of them: the kinds of the write paths,
-/// and the revisions that a StatefulSet's pods name.
+/// The plural resource of a kind that can be the owner of pods, or hold a template of them: the kinds of the write paths.
 fn owner_resource(group: &str, kind: &str) -> Option<&'static str> {
-    if (group, kind) == ("apps", "ControllerRevision") {
-        return Some("controllerrevisions");
-    }
     WRITE_PATHS
         .iter()
         .find(|path| matches!(path.shape, Shape::Template(_)) && path.group == group && path.kind == kind)
@@ -114,7 +110,20 @@ impl Manifests {
             namespace: reference.namespace.to_string(),
             name: reference.name.clone(),
         };
-        self.owners.get(&key).map(|object| owner(object, &reference.template))
+        self.owners
+            .get(&key)
+            .map(|object| owner_of(object, &reference.template))
+    }
+
+    /// Every object of a resource in a namespace, as the reference names them.
+    pub fn templates(&self, reference: &ObjectReference) -> Vec<Owner> {
+        let asked = |key: &ObjectKey| {
+            key.group == reference.group
+                && key.resource == reference.resource
+                && key.namespace == reference.namespace.as_str()
+        };
+        let found = self.owners.iter().filter(|(key, _)| asked(key));
+        found.map(|(_, object)| owner_of(object, &reference.template)).collect()
     }
 
     fn add(&mut self, document: &Document, places: &mut Places) -> Result<(), Problem> {
@@ -192,31 +201,6 @@ impl Manifests {
         };
         Arc::make_mut(&mut self.namespaces).insert(name, Arc::new(known));
         Ok(())
-    }
-}
-
-/// What a decision has to know of an owner. `template` is the JSON pointer to its template.
-fn owner(object: &Value, template: &str) -> Owner {
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
-    let controllers = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    let controller = controllers
-        .into_iter()
-        .flatten()
-        .find(|reference| reference.get("controller") == Some(&Value::Bool(true)));
-    let labels = object
-        .pointer(template)
-        .and_then(|template| template.pointer("/metadata/labels"));
-    let mut template_labels: Vec<_> = labels
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| (key.clone(), text(Some(value))))
-        .collect();
-    template_labels.sort_unstable();
-    Owner {
-        uid: text(object.pointer("/metadata/uid")),
-        controller_uid: text(controller.and_then(|reference| reference.get("uid"))),
-        template_labels,
     }
 }
 

@@ -53,6 +53,9 @@ impl Answerer for Offline {
                         Answer::Namespace(manifests.namespaces.get(name).map(|namespace| (**namespace).clone()))
                     }
                     Question::Owner(reference) => Answer::Owner(manifests.owner(reference)),
+                    Question::Templates(reference) => Answer::Templates(manifests.templates(reference)),
+                    // Manifests hold no running pods, so which of them a connection reaches cannot be told.
+                    Question::Reached(target) => Answer::Failed(format!("manifests do not tell {target}")),
                 };
                 (question, answer)
             })

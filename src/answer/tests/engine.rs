@@ -153,6 +153,8 @@ async fn questions_are_answered_round_by_round_and_the_decision_is_told() {
             Question::Namespace(_) => Answer::Namespace(Some(Namespace::default())),
             Question::Allowed(..) => Answer::Allowed(false),
             Question::Owner(_) => Answer::Owner(None),
+            Question::Reached(_) => Answer::Reached(Vec::new()),
+            Question::Templates(_) => Answer::Templates(Vec::new()),
         })
     });
     let received = Instant::now().into_std();

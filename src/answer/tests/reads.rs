@@ -1,6 +1,6 @@
 //! Live reads of namespaces and owners: what is read, what is made of it, and what is never asked.
 
-use ringfence_core::model::{Answer, Mode, Namespace, ObjectReference, Owner, Question};
+use ringfence_core::model::{Answer, Mode, Namespace, ObjectReference, OwnedTemplate, Owner, Question};
 use rstest::rstest;
 
 use super::*;
@@ -65,9 +65,12 @@ async fn an_owner_is_read_with_its_controller_and_its_templates_labels() {
     let owner = |controller: &str| Owner {
         uid: "rs-1".to_owned(),
         controller_uid: controller.to_owned(),
-        template_labels: [("a", "1"), ("b", "2")]
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .to_vec(),
+        templates: vec![OwnedTemplate {
+            labels: [("a", "1"), ("b", "2")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .to_vec(),
+            images: Vec::new(),
+        }],
     };
     assert_eq!(read(replica_set("one")).await, Answer::Owner(Some(owner("deploy-1"))));
     assert_eq!(

@@ -1,6 +1,6 @@
 //! What is read from manifests, and how problems are told.
 
-use ringfence_core::model::SegmentName;
+use ringfence_core::model::{OwnedTemplate, SegmentName};
 use rstest::rstest;
 
 use super::*;
@@ -69,7 +69,10 @@ spec: {template: {metadata: {labels: {app: hollowapp}}}}
         Some(Owner {
             uid: "d-1".into(),
             controller_uid: String::new(),
-            template_labels: labels(&[("app", "hollowapp"), ("tier", "front")]),
+            templates: vec![OwnedTemplate {
+                labels: labels(&[("app", "hollowapp"), ("tier", "front")]),
+                images: Vec::new()
+            }],
         })
     );
     let replica_set = manifests.owner(&reference("replicasets", "hollowapp-1", "/spec/template"));
@@ -78,7 +81,10 @@ spec: {template: {metadata: {labels: {app: hollowapp}}}}
         Some(Owner {
             uid: "r-1".into(),
             controller_uid: "d-1".into(),
-            template_labels: labels(&[("app", "hollowapp")]),
+            templates: vec![OwnedTemplate {
+                labels: labels(&[("app", "hollowapp")]),
+                images: Vec::new()
+            }],
         })
     );
     assert_eq!(
