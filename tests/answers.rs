@@ -242,9 +242,11 @@ fn the_owner_of_a_pod_is_read_with_its_template_and_controller() {
     assert_eq!(made["metadata"]["uid"], owner.uid);
     assert_eq!(deployment["metadata"]["uid"], owner.controller_uid);
     assert_eq!(made["spec"]["template"]["metadata"]["labels"]["app"], "front");
+    assert_eq!(owner.templates.len(), 1);
     let labels: serde_json::Map<_, _> = owner
-        .template_labels
+        .templates
         .into_iter()
+        .flat_map(|template| template.labels)
         .map(|(key, value)| (key, Value::from(value)))
         .collect();
     assert_eq!(made["spec"]["template"]["metadata"]["labels"], Value::Object(labels));

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ringfence_core::model::{
-    Action, Decision, Finding, Identity, Mode, NamespaceName, Operation, Permission, Reason, Request, Scope,
-    SegmentName, Subject, Verb, Verdict,
+    Decision, Finding, Identity, Mode, NamespaceName, Operation, Permission, Reason, Request, Scope, SegmentName,
+    Subject, Verb, Verdict,
 };
 use ringfence_core::review::Webhook;
 
