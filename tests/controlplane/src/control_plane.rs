@@ -5,6 +5,7 @@ mod start;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ use crate::assets::{Assets, Program};
 use crate::authority::Authority;
 use crate::directory::RunDirectory;
 use crate::http::{Api, Request};
+use crate::kubeconfig;
 use crate::kubectl::Kubectl;
 use crate::options::User;
 use crate::process::Process;
@@ -57,7 +59,7 @@ impl ControlPlane {
     /// Prepares a kubectl call as one of the users.
     ///
     /// # Panics
-    /// If there is no such user in [`Options::users`].
+    /// If there is no such user in [`Options::users`](crate::Options::users).
     #[track_caller]
     pub fn kubectl(&self, user: &str) -> Kubectl {
         Kubectl::new(
@@ -67,10 +69,60 @@ impl ControlPlane {
         )
     }
 
+    /// Prepares a kubectl call as a service account, with a token as TokenRequest gives it.
+    ///
+    /// # Panics
+    /// If there is no such service account.
+    #[track_caller]
+    pub fn kubectl_as_account(&self, namespace: &str, name: &str) -> Kubectl {
+        let token = self.account_token(namespace, name);
+        let path = self
+            .write_kubeconfig(&format!("account {namespace} {name}"), &[(name, &token)])
+            .unwrap_or_else(|error| panic!("cannot write a kubeconfig: {error}"));
+        Kubectl::new(self.assets.program(Program::Kubectl), self.files.path(), &path)
+    }
+
+    /// A token of a service account, as TokenRequest gives it.
+    ///
+    /// # Panics
+    /// If there is no such service account.
+    #[track_caller]
+    pub fn account_token(&self, namespace: &str, name: &str) -> String {
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
+        let answer = self
+            .as_admin("POST", &path)
+            .json(&json!({"spec": {"expirationSeconds": 28_800}}))
+            .send()
+            .ok();
+        answer["status"]["token"]
+            .as_str()
+            .expect("TokenRequest gives a token")
+            .to_owned()
+    }
+
+    /// Writes a kubeconfig with a context for each of these names and bearer tokens; gives its file.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_kubeconfig(&self, file: &str, users: &[(&str, &str)]) -> io::Result<PathBuf> {
+        let path = self.kubeconfig_path(file);
+        kubeconfig::write(&path, &self.server, &self.authority.certificate(), users)?;
+        Ok(path)
+    }
+
+    /// The bearer token of one of the users.
+    ///
+    /// # Panics
+    /// If there is no such user in [`Options::users`](crate::Options::users).
+    #[track_caller]
+    pub fn token(&self, user: &str) -> String {
+        self.user(user).token()
+    }
+
     /// Prepares a plain request as one of the users. `path` begins with `/` and may have a query.
     ///
     /// # Panics
-    /// If there is no such user in [`Options::users`].
+    /// If there is no such user in [`Options::users`](crate::Options::users).
     #[track_caller]
     pub fn request(&self, user: &str, method: &str, path: &str) -> Request {
         self.api.request(&self.user(user).token(), method, path)
@@ -79,7 +131,7 @@ impl ControlPlane {
     /// The kubeconfig file of one of the users.
     ///
     /// # Panics
-    /// If there is no such user in [`Options::users`].
+    /// If there is no such user in [`Options::users`](crate::Options::users).
     #[track_caller]
     pub fn kubeconfig(&self, user: &str) -> PathBuf {
         self.kubeconfig_path(&self.user(user).name)
@@ -137,6 +189,11 @@ impl ControlPlane {
     /// The file of one of the programs.
     pub fn program(&self, program: Program) -> PathBuf {
         self.assets.program(program)
+    }
+
+    /// A folder with a kubectl of the API server's version, to put into `PATH`.
+    pub fn kubectl_directory(&self) -> &Path {
+        self.assets.directory()
     }
 
     /// The URL of the API server.

@@ -68,6 +68,19 @@ fn users_are_who_they_say() {
 }
 
 #[test]
+fn a_service_account_has_a_token_of_its_own() {
+    let Some(cluster) = CLUSTER.get() else { return };
+    let account = cluster.kubectl_as_account("kube-system", "default");
+    let who = account.args(["auth", "whoami", "-o", "json"]).run().json();
+    let info = &who["status"]["userInfo"];
+    assert_eq!(info["username"], "system:serviceaccount:kube-system:default");
+    assert!(
+        info["extra"]["authentication.kubernetes.io/credential-id"].is_array(),
+        "{info}"
+    );
+}
+
+#[test]
 fn an_administrator_may_impersonate() {
     let Some(cluster) = CLUSTER.get() else { return };
     let flags = [

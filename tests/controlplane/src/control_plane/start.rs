@@ -129,7 +129,12 @@ impl ControlPlane {
         fs::create_dir_all(self.files.path().join("kubeconfigs"))?;
         for user in self.users.values() {
             let path = self.kubeconfig_path(&user.name);
-            kubeconfig::write(&path, &self.server, &self.authority.certificate(), &user.token())?;
+            kubeconfig::write(
+                &path,
+                &self.server,
+                &self.authority.certificate(),
+                &[(&user.name, &user.token())],
+            )?;
         }
         Ok(())
     }

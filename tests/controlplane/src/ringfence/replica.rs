@@ -44,7 +44,12 @@ impl Replica {
         let kubeconfig = directory.join("kubeconfig");
         let token = bound_token(cluster, pod)?;
         let server = format!("https://{}", gate.address());
-        kubeconfig::write(&kubeconfig, &server, &cluster.certificate_authority(), &token)?;
+        kubeconfig::write(
+            &kubeconfig,
+            &server,
+            &cluster.certificate_authority(),
+            &[(NAME, &token)],
+        )?;
         let health = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let mut arguments = serve_arguments(&kubeconfig, reviews, health, forwarder);
         arguments.extend(installation.flags.iter().cloned());
