@@ -5,6 +5,7 @@ pub mod files;
 mod metrics;
 pub mod own;
 mod pair;
+pub mod secret;
 mod serving;
 
 pub use metrics::Metrics;

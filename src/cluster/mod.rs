@@ -1,1 +1,271 @@
-//! The cluster as it stands: watches that make the snapshot, and what one replica does for all.
+//! The cluster as it stands: watches that make the snapshot, and what one replica does for all. [`run`] does all of it;
+//! [`ConfigurationGuard`] reviews what is written to our ConfigMap.
+//!
+//! ConfigMap and namespaces come in by watches ([`mirror`]), one task ([`snapshot`]) composes them and is the only writer
+//! of [`Current`]. The replica that holds the lease ([`leader`]) keeps things in step, each a [`duty`]: [`duties`].
+
+mod clients;
+mod configuration;
+mod duties;
+mod duty;
+mod guard;
+mod leader;
+mod metrics;
+mod mirror;
+mod namespaces;
+mod recurring;
+mod retry;
+mod snapshot;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+pub use self::clients::Clients;
+pub(crate) use self::duties::FIELD_MANAGER;
+pub(crate) use self::duty::Duty;
+pub use self::guard::ConfigurationGuard;
+pub use self::leader::LeaseTiming;
+pub use self::metrics::Metrics;
+pub(crate) use self::mirror::Mirror;
+pub use self::mirror::WatchEnded;
+
+use self::configuration::Standing;
+use self::duties::{ClusterRoles, Events, LastGood, ServedWebhooks};
+use self::leader::Candidate;
+use self::snapshot::Keeper;
+use crate::Current;
+use crate::certs::secret::{Certificate, Reached, SecretError, ServingSecret};
+use crate::manifests::webhooks::Address;
+use crate::serve::{PathTokens, Readiness};
+
+/// How long all tasks may take to end once they are told to. Longer than giving the lease back may take.
+const SHUTDOWN: Duration = Duration::from_secs(4);
+
+/// Who we are in the cluster and how we are reached.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The namespace that ringfence is installed in.
+    pub namespace: String,
+    /// Our pod's name: unique among replicas.
+    pub pod_name: String,
+    /// What the API server dials.
+    pub address: Address,
+    /// Where the serving certificate comes from.
+    pub certificate: Certificate,
+    /// How long a leader that died is waited for.
+    pub lease: LeaseTiming,
+}
+
+/// What the cluster is kept in step with: written here, read by whoever serves and decides.
+#[derive(Debug, Clone)]
+pub struct Outputs {
+    /// Gets every new snapshot.
+    pub current: Current,
+    /// Is told of the conditions `guardrails`, `namespaces` and `path`.
+    pub readiness: Readiness,
+    /// Gets the path that reviews come in by.
+    pub tokens: PathTokens,
+    /// Counts.
+    pub metrics: Metrics,
+}
+
+/// Why the cluster can no longer be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A watch ended.
+    #[error(transparent)]
+    WatchEnded(WatchEnded),
+    /// A task panicked.
+    #[error("{0} died: {1}; restart ringfence and report this")]
+    TaskDied(&'static str, #[source] JoinError),
+    /// A task ended without being told to.
+    #[error("{0} ended; this is a defect, restart ringfence and report it")]
+    TaskEnded(&'static str),
+    /// The API server refused, or could not be reached.
+    #[error("cannot {what}: {source}{}", advice(.source))]
+    Api {
+        /// What was being done, e.g. `replace ConfigMap ringfence-last-good`.
+        what: String,
+        /// Why not.
+        source: Box<kube::Error>,
+    },
+    /// The Secret that all replicas share could not be kept.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// Something that installing brings is not there.
+    #[error("{0} {1} is not there: install ringfence's manifests again")]
+    NotInstalled(&'static str, &'static str),
+    /// A pass did not end.
+    #[error("it took longer than {} s", .0.as_secs())]
+    PassTooLong(Duration),
+}
+
+fn advice(error: &kube::Error) -> &'static str {
+    match error {
+        kube::Error::Api(status) if status.is_forbidden() => "; apply ringfence's RBAC manifests of this version",
+        _ => "",
+    }
+}
+
+/// Follows the cluster, and leads where this replica is elected, until `shutdown`. Ends with an error where a task ends
+/// that should not: without it the process would serve an ever older view, so it should exit.
+pub async fn run(
+    clients: Clients,
+    options: Options,
+    outputs: Outputs,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let Options {
+        namespace,
+        pod_name,
+        address,
+        certificate,
+        lease,
+    } = options;
+    let Outputs {
+        current,
+        readiness,
+        tokens,
+        metrics,
+    } = outputs;
+    let standing = watch::Sender::new(Standing::default());
+    let reached = watch::Sender::new(None::<Reached>);
+    let secret = ServingSecret::new(
+        &clients.watches,
+        &namespace,
+        certificate,
+        tokens,
+        readiness.condition("path"),
+        reached.clone(),
+        metrics.watch_errors("serving-secret"),
+    );
+    let keeper = Keeper::new(
+        &clients.watches,
+        &namespace,
+        current,
+        standing.clone(),
+        &readiness,
+        metrics.clone(),
+    );
+    let candidate = Candidate {
+        client: clients.lease.clone(),
+        namespace: namespace.clone(),
+        identity: pod_name.clone(),
+        timing: lease,
+        metrics: metrics.clone(),
+    };
+    let duties = Duties {
+        clients,
+        namespace,
+        pod_name,
+        address,
+        standing,
+        reached,
+        metrics: metrics.clone(),
+    };
+    let mut tasks = Tasks::default();
+    tasks.spawn("keeping the snapshot", keeper.run());
+    tasks.spawn("keeping the serving secret", duty::keep(secret, metrics));
+    let stop = shutdown.clone();
+    tasks.spawn("leading", async move {
+        leader::lead(candidate, stop, || duties.begin()).await
+    });
+    tasks.until(shutdown).await
+}
+
+/// What a leader's duties are made of.
+struct Duties {
+    clients: Clients,
+    namespace: String,
+    pod_name: String,
+    address: Address,
+    standing: watch::Sender<Standing>,
+    reached: watch::Sender<Option<Reached>>,
+    metrics: Metrics,
+}
+
+impl Duties {
+    /// All duties, each with watches of its own that begin now.
+    fn begin(&self) -> Vec<(&'static str, BoxFuture<'static, Result<Infallible, Error>>)> {
+        let Self {
+            clients,
+            namespace,
+            pod_name,
+            address,
+            standing,
+            reached,
+            metrics,
+        } = self;
+        vec![
+            self.keep(LastGood::new(clients, namespace, standing.subscribe(), metrics)),
+            self.keep(Events::new(clients, pod_name, standing.subscribe())),
+            self.keep(ClusterRoles::new(clients, standing.subscribe(), metrics)),
+            self.keep(ServedWebhooks::new(
+                clients,
+                namespace,
+                address.clone(),
+                standing.subscribe(),
+                reached.subscribe(),
+                metrics,
+            )),
+        ]
+    }
+
+    fn keep<D: Duty>(&self, duty: D) -> (&'static str, BoxFuture<'static, Result<Infallible, Error>>) {
+        (D::NAME, duty::keep(duty, self.metrics.clone()).boxed())
+    }
+}
+
+/// Tasks of which none may end by itself.
+#[derive(Default)]
+struct Tasks {
+    running: JoinSet<(&'static str, Result<(), Error>)>,
+}
+
+impl Tasks {
+    fn spawn<T>(&mut self, name: &'static str, task: impl Future<Output = Result<T, Error>> + Send + 'static) {
+        self.running.spawn(async move { (name, task.await.map(drop)) });
+    }
+
+    /// Waits for `shutdown`, then for what has to be tidied up. An error where a task ended before.
+    async fn until(mut self, shutdown: CancellationToken) -> Result<(), Error> {
+        let ended = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => None,
+            ended = self.running.join_next() => ended,
+        };
+        match ended {
+            None => {}
+            Some(Ok((_, Err(error)))) => return Err(error),
+            Some(Ok((name, Ok(())))) => return Err(Error::TaskEnded(name)),
+            Some(Err(error)) => return Err(Error::TaskDied("a task that follows the cluster", error)),
+        }
+        // Only the leader has something to tidy up and ends by itself; the others are stopped.
+        let tidied = async {
+            while let Some(ended) = self.running.join_next().await {
+                if matches!(ended, Ok(("leading", _))) {
+                    break;
+                }
+            }
+        };
+        if tokio::time::timeout(SHUTDOWN, tidied).await.is_err() {
+            tracing::warn!("the leader did not end in time and is stopped");
+        }
+        self.running.shutdown().await;
+        Ok(())
+    }
+}
+
+/// Waits for a change; for ever once nothing can change it.
+async fn changed<T: fmt::Debug>(receiver: &mut watch::Receiver<T>) {
+    if receiver.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::compiled::{ClauseId, Guardrails, Revision, Segment, SegmentId, Side};
-use super::documents::{Documents, Kind};
+use super::documents::Kind;
 use super::place::{Found, Place, Text};
 use super::problem::{Notice, Problem, Problems, Source};
 use super::read::{self, Document, References, Typed};
@@ -20,8 +20,6 @@ use crate::model::{Mode, Scope};
 pub struct Compiled {
     /// What holds.
     pub guardrails: Guardrails,
-    /// The documents that it was read from, to be shown.
-    pub documents: Documents,
     /// What should be known about it.
     pub notices: Vec<Notice>,
 }
@@ -57,29 +55,12 @@ pub fn compile(sources: &[Source]) -> Result<Compiled, Problems> {
         };
         Ok(Compiled {
             guardrails,
-            documents: as_read(documents),
             notices: found.notices,
         })
     } else {
         found.problems.sort_by_key(Problem::order);
         Err(Problems(found.problems))
     }
-}
-
-fn as_read(documents: Vec<Document<'_>>) -> Documents {
-    let mut read = Documents::default();
-    for Document { name, typed, .. } in documents {
-        let Some(name) = name.map(str::to_owned) else {
-            continue;
-        };
-        match typed {
-            Some(Typed::Guardrails(spec)) => drop(read.guardrails.insert(name, *spec)),
-            Some(Typed::Segment(spec)) => drop(read.segments.insert(name, *spec)),
-            Some(Typed::IsolationProfile(spec)) => drop(read.isolation_profiles.insert(name, *spec)),
-            None => {}
-        }
-    }
-    read
 }
 
 fn nodes(text: &Text, found: &mut Found) -> Vec<Node> {

@@ -55,17 +55,6 @@ pub struct Metadata {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// The documents of a configuration, each kind by name.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Documents {
-    /// `Guardrails`: none where the configuration is empty, else one.
-    pub guardrails: BTreeMap<String, GuardrailsSpec>,
-    /// `Segment`.
-    pub segments: BTreeMap<String, SegmentSpec>,
-    /// `IsolationProfile`.
-    pub isolation_profiles: BTreeMap<String, IsolationProfileSpec>,
-}
-
 /// The kinds that configuration may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {

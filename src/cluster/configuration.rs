@@ -1,0 +1,120 @@
+//! Our ConfigMap as written ([`Written`]), and what stands of it ([`Standing`]): which configuration is in force, and what
+//! is wrong with the one in the cluster where that is another.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
+use kube::Resource;
+use ringfence_core::guardrails::{Compiled, Guardrails, Problems, Source, compile};
+
+pub(super) use crate::manifests::names::{GUARDRAILS, LAST_GOOD};
+
+/// The end of the keys that are read.
+const EXTENSION: &str = ".yaml";
+
+/// The ConfigMap as written.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Written {
+    /// The keys that are read, sorted by name.
+    pub(super) sources: Vec<Source>,
+    /// What to say of the keys that nobody reads.
+    pub(super) ignored: Vec<String>,
+    /// For Events. Without a resource version, so that nothing is written anew for a change of metadata alone.
+    pub(super) reference: ObjectReference,
+}
+
+impl Written {
+    /// What is read of the ConfigMap.
+    pub(super) fn of(object: &ConfigMap) -> Self {
+        let mut reference = object.object_ref(&());
+        reference.resource_version = None;
+        let keys = object.data.iter().flat_map(BTreeMap::keys);
+        let binary = object.binary_data.iter().flat_map(BTreeMap::keys);
+        Self {
+            sources: object.data.as_ref().map(sources).unwrap_or_default(),
+            ignored: ignored(keys, binary),
+            reference,
+        }
+    }
+}
+
+/// The keys of a ConfigMap that are read, sorted by name.
+pub(super) fn sources(data: &BTreeMap<String, String>) -> Vec<Source> {
+    data.iter()
+        .filter(|(key, _)| key.ends_with(EXTENSION))
+        .map(|(key, text)| Source {
+            name: key.clone(),
+            text: text.clone(),
+        })
+        .collect()
+}
+
+/// What to say of each key of a ConfigMap that nobody reads, most likely by mistake.
+pub(super) fn ignored<'a>(
+    keys: impl Iterator<Item = &'a String>,
+    binary: impl Iterator<Item = &'a String>,
+) -> Vec<String> {
+    keys.filter(|key| !key.ends_with(EXTENSION))
+        .chain(binary)
+        .map(|key| format!("key {key} is ignored: only *.yaml keys are read"))
+        .collect()
+}
+
+/// A configuration that is in force.
+#[derive(Debug)]
+pub(super) struct InForce {
+    /// As it was written.
+    pub(super) sources: Vec<Source>,
+    /// As it is decided by.
+    pub(super) guardrails: Arc<Guardrails>,
+    /// What it asks for that does not hold yet, one line each.
+    pub(super) notices: Vec<String>,
+}
+
+impl InForce {
+    /// Compiles what was written.
+    pub(super) fn new(sources: Vec<Source>) -> Result<Self, Problems> {
+        let Compiled { guardrails, notices } = compile(&sources)?;
+        Ok(Self {
+            sources,
+            guardrails: Arc::new(guardrails),
+            notices: notices.into_iter().map(|notice| notice.message).collect(),
+        })
+    }
+}
+
+/// Why what stands in the cluster is not in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// There is no ConfigMap.
+    Missing,
+    /// It is invalid; the text says where and why.
+    Invalid(String),
+}
+
+/// Which configuration is in force, and what is wrong with the one in the cluster.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Standing {
+    /// The one in force; none: not ready.
+    pub(super) in_force: Option<Arc<InForce>>,
+    /// Why that is not what stands in the cluster; none where it is.
+    pub(super) trouble: Option<Trouble>,
+    /// The ConfigMap, or where it would stand.
+    pub(super) reference: ObjectReference,
+}
+
+impl Standing {
+    /// What is wrong, in words that end by saying what holds meanwhile; none where all is well.
+    pub(super) fn complaint(&self) -> Option<String> {
+        let what = match self.trouble.as_ref()? {
+            Trouble::Missing => format!("ConfigMap {GUARDRAILS} is missing"),
+            Trouble::Invalid(problems) => format!("ConfigMap {GUARDRAILS} is invalid: {problems}"),
+        };
+        let meanwhile = match &self.in_force {
+            Some(in_force) => format!("revision {} stays in force", in_force.guardrails.revision),
+            None => "there is no last good one, so ringfence is not ready".to_owned(),
+        };
+        Some(format!("{}\n{meanwhile}", what.trim_end()))
+    }
+}

@@ -1,0 +1,51 @@
+//! What one replica keeps in step for all: each file is one [`Duty`](super::duty::Duty).
+
+mod cluster_roles;
+mod events;
+mod last_good;
+mod webhooks;
+
+pub(super) use cluster_roles::ClusterRoles;
+pub(super) use events::Events;
+pub(super) use last_good::LastGood;
+pub(super) use webhooks::ServedWebhooks;
+
+use kube::api::ObjectMeta;
+
+use super::Error;
+use crate::manifests::roles::MANAGED_BY;
+
+/// The name that our writes carry in managedFields.
+pub(crate) const FIELD_MANAGER: &str = "ringfence";
+
+/// Whether an object is one that we made.
+fn is_ours(metadata: &ObjectMeta) -> bool {
+    let labels = metadata.labels.as_ref();
+    labels.and_then(|labels| labels.get(MANAGED_BY.0)).map(String::as_str) == Some(MANAGED_BY.1)
+}
+
+/// The selector of what we made.
+fn ours() -> String {
+    format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)
+}
+
+/// Whether `wanted` holds every label or annotation of `given`: others may add theirs.
+fn holds(
+    given: Option<&std::collections::BTreeMap<String, String>>,
+    wanted: Option<&std::collections::BTreeMap<String, String>>,
+) -> bool {
+    wanted.is_none_or(|wanted| {
+        wanted
+            .iter()
+            .all(|(key, value)| given.and_then(|given| given.get(key)) == Some(value))
+    })
+}
+
+/// Says what was being done when the API server refused or could not be reached.
+fn doing(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Error {
+    let what = what.into();
+    move |source| Error::Api {
+        what,
+        source: Box::new(source),
+    }
+}

@@ -1,0 +1,246 @@
+//! [`Keeper`]: composes the snapshot from the ConfigMap and the namespaces, and is the only one that writes [`Current`].
+//! A ConfigMap that is invalid or gone never takes effect: what was in force stays, or at start the last good one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
+use kube::runtime::watcher;
+use kube::{Api, Client};
+use ringfence_core::guardrails::Source;
+use ringfence_core::model::Snapshot;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::configuration::{GUARDRAILS, InForce, LAST_GOOD, Standing, Trouble, Written, sources};
+use super::mirror::{Mirror, WatchEnded};
+use super::namespaces::NamespaceMirror;
+use super::{Error, Metrics, namespaces};
+use crate::Current;
+use crate::serve::{Condition, Readiness};
+
+/// How long a change of namespaces waits for others of its burst. Decisions that hang on namespace labels read them live,
+/// so nothing is less safe for it.
+const BURST: Duration = Duration::from_millis(20);
+/// How soon the last good configuration is looked for again where there was none or it could not be read.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Keeps [`Current`] in step with the cluster.
+pub(super) struct Keeper {
+    current: Current,
+    standing: watch::Sender<Standing>,
+    configuration: Mirror<String, Written>,
+    namespaces: NamespaceMirror,
+    config_maps: Api<ConfigMap>,
+    configuration_ready: Condition,
+    namespaces_ready: Condition,
+    metrics: Metrics,
+}
+
+impl Keeper {
+    /// Watches with this client; tells by `standing` which configuration is in force.
+    pub(super) fn new(
+        client: &Client,
+        namespace: &str,
+        current: Current,
+        standing: watch::Sender<Standing>,
+        readiness: &Readiness,
+        metrics: Metrics,
+    ) -> Self {
+        let config_maps = Api::<ConfigMap>::namespaced(client.clone(), namespace);
+        standing.send_modify(|standing| standing.reference = reference(namespace));
+        Self {
+            current,
+            standing,
+            configuration: Mirror::new(
+                "guardrails",
+                config_maps.clone(),
+                watcher::Config::default().fields(&format!("metadata.name={GUARDRAILS}")),
+                metrics.watch_errors("guardrails"),
+                |object| Some((object.metadata.name.clone()?, Written::of(&object))),
+            ),
+            namespaces: namespaces::watch(client.clone(), metrics.watch_errors("namespaces")),
+            config_maps,
+            configuration_ready: readiness.condition("guardrails"),
+            namespaces_ready: readiness.condition("namespaces"),
+            metrics,
+        }
+    }
+
+    /// Runs until a watch ends.
+    pub(super) async fn run(mut self) -> Result<(), Error> {
+        let mut compose_at: Option<Instant> = None;
+        let mut look_at: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                changed = self.configuration.changed() => {
+                    changed?;
+                    self.read_configuration().await;
+                    if self.compose() {
+                        compose_at = None;
+                    }
+                    look_at = self.wants_last_good().then(Instant::now);
+                }
+                changed = self.namespaces.changed() => {
+                    changed?;
+                    compose_at.get_or_insert_with(|| Instant::now() + BURST);
+                }
+                () = at(compose_at) => {
+                    compose_at = None;
+                    self.compose();
+                }
+                () = at(look_at) => {
+                    self.take_last_good().await;
+                    self.compose();
+                    look_at = self.wants_last_good().then(|| Instant::now() + LOOK_AGAIN);
+                }
+            }
+        }
+    }
+
+    /// Takes what the ConfigMap says into force, or complains.
+    async fn read_configuration(&mut self) {
+        let Some(objects) = self.configuration.objects() else {
+            return;
+        };
+        let Some(written) = objects.get(GUARDRAILS).cloned() else {
+            self.complain(Trouble::Missing, None);
+            return;
+        };
+        let Written {
+            sources,
+            ignored,
+            reference,
+        } = written;
+        for line in ignored {
+            tracing::warn!("ConfigMap {GUARDRAILS}: {line}");
+        }
+        match compiled(sources).await {
+            Ok(in_force) => self.take(in_force, None, Some(reference)),
+            Err(problems) => self.complain(Trouble::Invalid(problems), Some(reference)),
+        }
+    }
+
+    /// Whether there is nothing in force because what is written is invalid. A missing ConfigMap is not made up for: whoever
+    /// installs ringfence anew must not get what somebody once configured.
+    fn wants_last_good(&self) -> bool {
+        let standing = self.standing.borrow();
+        standing.in_force.is_none() && matches!(standing.trouble, Some(Trouble::Invalid(_)))
+    }
+
+    /// Takes the last good configuration into force, where the leader has kept one.
+    async fn take_last_good(&mut self) {
+        let data = match self.config_maps.get_opt(LAST_GOOD).await {
+            Ok(Some(object)) => object.data.unwrap_or_default(),
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(%error, "ConfigMap {LAST_GOOD} cannot be read; trying again");
+                return;
+            }
+        };
+        match compiled(sources(&data)).await {
+            Ok(in_force) => {
+                let trouble = self.standing.borrow().trouble.clone();
+                self.take(in_force, trouble, None);
+            }
+            Err(problems) => tracing::error!("ConfigMap {LAST_GOOD} is not what this version takes: {problems}"),
+        }
+    }
+
+    fn take(&mut self, in_force: InForce, trouble: Option<Trouble>, reference: Option<ObjectReference>) {
+        let guardrails = &in_force.guardrails;
+        self.metrics.valid.set(trouble.is_none().into());
+        self.metrics.in_force(&guardrails.revision.0);
+        self.metrics
+            .segments
+            .set(guardrails.segments.len().try_into().unwrap_or(i64::MAX));
+        tracing::info!(
+            revision = %guardrails.revision,
+            segments = guardrails.segments.len(),
+            mode = %guardrails.mode,
+            "guardrails in force"
+        );
+        for notice in &in_force.notices {
+            tracing::warn!("guardrails: {notice}");
+        }
+        self.standing.send_modify(|standing| {
+            standing.in_force = Some(Arc::new(in_force));
+            standing.trouble = trouble;
+            if let Some(reference) = reference {
+                standing.reference = reference;
+            }
+        });
+        if let Some(complaint) = self.standing.borrow().complaint() {
+            tracing::error!("{complaint}");
+        }
+    }
+
+    fn complain(&mut self, trouble: Trouble, reference: Option<ObjectReference>) {
+        self.metrics.valid.set(0);
+        self.standing.send_modify(|standing| {
+            standing.trouble = Some(trouble);
+            if let Some(reference) = reference {
+                standing.reference = reference;
+            }
+        });
+        let standing = self.standing.borrow();
+        let complaint = standing.complaint().unwrap_or_default();
+        tracing::error!("{complaint}");
+        if standing.in_force.is_none() {
+            self.configuration_ready.missing(complaint);
+        }
+    }
+
+    /// Swaps the snapshot; whether there is all that one is made of.
+    fn compose(&self) -> bool {
+        if let Some(namespaces) = self.namespaces.objects() {
+            self.namespaces_ready.met();
+            self.metrics
+                .namespaces
+                .set(namespaces.len().try_into().unwrap_or(i64::MAX));
+        }
+        let in_force = self.standing.borrow().in_force.clone();
+        let (Some(in_force), Some(namespaces)) = (in_force, self.namespaces.objects()) else {
+            return false;
+        };
+        self.current.replace(Snapshot {
+            guardrails: Arc::clone(&in_force.guardrails),
+            namespaces: Arc::clone(namespaces),
+        });
+        // Only now: whoever is told that we are ready must find a snapshot.
+        self.configuration_ready.met();
+        true
+    }
+}
+
+impl From<WatchEnded> for Error {
+    fn from(ended: WatchEnded) -> Self {
+        Self::WatchEnded(ended)
+    }
+}
+
+/// Waits until then; for ever where there is no then.
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Compiles away from the threads that answer reviews: 1,000 segments take a while. The error is the one text of problems.
+async fn compiled(sources: Vec<Source>) -> Result<InForce, String> {
+    tokio::task::spawn_blocking(move || InForce::new(sources).map_err(|problems| problems.to_string()))
+        .await
+        .unwrap_or_else(|error| Err(format!("it could not be compiled; please report this: {error}")))
+}
+
+/// Where the ConfigMap would stand.
+fn reference(namespace: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("ConfigMap".to_owned()),
+        namespace: Some(namespace.to_owned()),
+        name: Some(GUARDRAILS.to_owned()),
+        ..ObjectReference::default()
+    }
+}
