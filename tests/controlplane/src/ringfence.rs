@@ -20,7 +20,7 @@ use crate::control_plane::{ControlPlane, StartError};
 use crate::forward::Forwarder;
 use crate::kubectl::Output;
 use crate::ports::free_port;
-use crate::wait::wait_until;
+use crate::wait::{TimedOut, wait_until};
 
 /// Where ringfence is installed.
 pub const NAMESPACE: &str = "ringfence-system";
@@ -50,8 +50,8 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// The manifests of this workspace with two replicas of `program` and these guardrails, without
-    /// other flags.
+    /// The manifests of this workspace with two replicas of `program` and these guardrails; replicas
+    /// that are told to end do so at once.
     pub fn of(program: impl Into<PathBuf>, guardrails: &str) -> Self {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
             .ancestors()
@@ -62,7 +62,8 @@ impl Installation {
             manifests: workspace.join("deploy"),
             guardrails: Some(guardrails.to_owned()),
             replicas: 2,
-            flags: Vec::new(),
+            // Nobody else has to hear that a replica leaves.
+            flags: vec!["--drain-grace=0".into()],
         }
     }
 }
@@ -75,7 +76,8 @@ pub struct Ringfence {
 }
 
 impl Ringfence {
-    /// Applies the manifests, starts the replicas and waits until all are ready.
+    /// Applies the manifests, starts the replicas, and waits until all are ready and the API server
+    /// asks them.
     pub fn start(cluster: &ControlPlane, installation: &Installation) -> Result<Self, StartError> {
         cluster
             .kubectl("admin")
@@ -112,6 +114,11 @@ impl Ringfence {
             for replica in &mut replicas {
                 replica.wait_until_ready()?;
             }
+            wait_until_asked(cluster).map_err(|timed_out| StartError::NotReady {
+                name: NAME.to_owned(),
+                timed_out,
+                log: replicas.iter().map(Replica::log).collect(),
+            })?;
         }
         Ok(Self { replicas, forwarder })
     }
@@ -172,6 +179,17 @@ pub fn configure(cluster: &ControlPlane, user: &str, guardrails: &str) -> Output
         .args(["apply", "-f", "-"])
         .stdin(map.to_string())
         .run()
+}
+
+/// Waits until the API server asks ringfence: it follows webhook configurations with a delay of its
+/// own. Guardrails that can never be right are refused then, whatever those in force say.
+fn wait_until_asked(cluster: &ControlPlane) -> Result<(), TimedOut> {
+    let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps/{GUARDRAILS}?dryRun=All");
+    let wrong = json!({"data": {"guardrails.yaml": "kind: Nonsense"}});
+    wait_until(PATIENCE, "the API server to ask ringfence", || {
+        let answer = cluster.request("admin", "PATCH", &path).json(&wrong).send();
+        (answer.status >= 400 && answer.text.contains("ringfence.dev")).then_some(())
+    })
 }
 
 struct Pod {
