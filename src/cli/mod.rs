@@ -1,5 +1,7 @@
 //! The command line: one file a subcommand; the only place that prints.
 
+pub mod demo;
+pub mod local;
 mod manifests;
 
 use std::process::ExitCode;
@@ -17,6 +19,8 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show what ringfence refuses and what it lets pass: the real webhook on loopback, no cluster needed.
+    Demo(demo::Arguments),
     /// Print what ringfence is installed by: RBAC, CRDs, Deployment, self-protection.
     Manifests(manifests::Arguments),
 }
@@ -25,6 +29,7 @@ enum Command {
 pub fn run(arguments: Arguments) -> ExitCode {
     let Arguments { command } = arguments;
     let outcome: anyhow::Result<ExitCode> = match command {
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Manifests(arguments) => manifests::run(arguments),
     };
     outcome.unwrap_or_else(|error| {

@@ -6,6 +6,7 @@ mod document;
 pub mod folder;
 mod manifests;
 mod rbac;
+mod world;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,6 +16,9 @@ pub use document::Problem;
 pub use manifests::{Manifests, Problems};
 pub use rbac::{Access, Rbac};
 use ringfence_core::model::{Answer, Asked, Identity, Permission, Question, Who};
+use serde_json::Value;
+
+pub use world::{InvalidWorld, World};
 
 use super::Answerer;
 
@@ -31,6 +35,15 @@ impl Offline {
     /// Answers from these from now on.
     pub fn replace(&self, manifests: Manifests) {
         self.0.store(Arc::new(manifests));
+    }
+
+    /// Adds or replaces an owner of pods, as the API server stores it; what is none is passed over.
+    pub fn store(&self, object: &Value) {
+        self.0.rcu(|manifests| {
+            let mut manifests = Manifests::clone(manifests);
+            manifests.store(object.clone());
+            manifests
+        });
     }
 
     /// What it answers from now.

@@ -1,0 +1,146 @@
+//! [`World`]: files in (guardrails and manifests, told apart by what stands in them), out what a decision without a cluster
+//! reads: the snapshot, and what its questions are answered from.
+
+use std::sync::Arc;
+
+use ringfence_core::guardrails::{self, Compiled, Notice, Source};
+use ringfence_core::model::{GROUP, Snapshot};
+
+use super::document::{self, Problem};
+use super::folder::File;
+use super::manifests::{Manifests, Problems};
+
+/// Everything that decides, from files.
+#[derive(Debug)]
+pub struct World {
+    /// The guardrails, with the namespaces of the manifests.
+    pub snapshot: Snapshot,
+    /// What questions are answered from; the ClusterRoles that ringfence publishes are counted in.
+    pub manifests: Manifests,
+    /// What should be known about the guardrails.
+    pub notices: Vec<Notice>,
+}
+
+/// Files that do not make a world.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum InvalidWorld {
+    /// A manifest is wrong.
+    #[error(transparent)]
+    Manifests(#[from] Problems),
+    /// The guardrails are wrong.
+    #[error(transparent)]
+    Guardrails(#[from] guardrails::Problems),
+}
+
+impl World {
+    /// Makes sense of files. Those with documents of ringfence are guardrails, all others manifests; one file is one or the
+    /// other.
+    pub fn parse(files: &[File]) -> Result<Self, InvalidWorld> {
+        let (mut sources, mut others, mut mixed) = (Vec::new(), Vec::new(), Vec::new());
+        for file in files {
+            match content(file) {
+                Content::Guardrails => sources.push(Source {
+                    name: file.name.clone(),
+                    text: file.text.clone(),
+                }),
+                Content::Manifests => others.push(file.clone()),
+                Content::Both(problem) => mixed.push(problem),
+            }
+        }
+        if !mixed.is_empty() {
+            return Err(Problems(mixed).into());
+        }
+        let mut manifests = Manifests::parse(&others)?;
+        let Compiled { guardrails, notices } = guardrails::compile(&sources)?;
+        manifests.publish(&guardrails);
+        let snapshot = Snapshot {
+            guardrails: Arc::new(guardrails),
+            namespaces: Arc::clone(&manifests.namespaces),
+        };
+        Ok(Self {
+            snapshot,
+            manifests,
+            notices,
+        })
+    }
+}
+
+enum Content {
+    Guardrails,
+    Manifests,
+    Both(Problem),
+}
+
+/// What a file holds. One that cannot be read is a manifest: then its problems are told with the manifests'.
+fn content(file: &File) -> Content {
+    let Ok(documents) = document::parse(file) else {
+        return Content::Manifests;
+    };
+    let is_ours = |document: &&document::Document| document.group() == GROUP;
+    match (
+        documents.iter().find(is_ours),
+        documents.iter().find(|document| !is_ours(document)),
+    ) {
+        (None, _) => Content::Manifests,
+        (Some(_), None) => Content::Guardrails,
+        (Some(_), Some(other)) => {
+            Content::Both(other.problem("stands in a file with guardrails; move it to one of its own"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GUARDRAILS: &str = "
+apiVersion: ringfence.dev/v1alpha1
+kind: Guardrails
+metadata: {name: default}
+spec: {mode: Enforce}
+";
+    const NAMESPACE: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: web}
+";
+
+    fn file(name: &str, text: &str) -> File {
+        File {
+            name: name.to_owned(),
+            text: text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn guardrails_and_manifests_are_told_apart() {
+        let world = World::parse(&[file("a.yaml", NAMESPACE), file("b.yaml", GUARDRAILS)]).expect("a valid world");
+        assert_eq!(world.snapshot.guardrails.mode, ringfence_core::model::Mode::Enforce);
+        assert!(world.snapshot.namespaces.contains_key("web"));
+    }
+
+    #[test]
+    fn a_file_is_one_or_the_other() {
+        let both = format!("{GUARDRAILS}---{NAMESPACE}");
+        let error = World::parse(&[file("both.yaml", &both)])
+            .expect_err("it holds both")
+            .to_string();
+        assert_eq!(
+            error,
+            "both.yaml:7: Namespace web: stands in a file with guardrails; move it to one of its own"
+        );
+    }
+
+    #[test]
+    fn problems_are_told_as_those_who_find_them_tell_them() {
+        let wrong = GUARDRAILS.replace("Enforce", "Enforced");
+        let error = World::parse(&[file("g.yaml", &wrong)])
+            .expect_err("no such mode")
+            .to_string();
+        assert!(error.contains("g.yaml:5:") && error.contains('^'), "{error}");
+        let error = World::parse(&[file("broken.yaml", "a: [")])
+            .expect_err("no YAML")
+            .to_string();
+        assert!(error.starts_with("broken.yaml:1: "), "{error}");
+    }
+}
