@@ -261,7 +261,7 @@ fn compare(cluster: &ControlPlane, seed: u64) {
         name: format!("seed-{seed}.json"),
         text: text.clone(),
     };
-    let manifests = Manifests::parse(&[file]).unwrap_or_else(|problems| panic!("{problems}"));
+    let manifests = Manifests::parse(&[file], &[]).unwrap_or_else(|problems| panic!("{problems}"));
     // Roles are immutable in roleRef alone, so one seed's objects make room for the next one's.
     for kind in ["clusterrolebindings", "clusterroles"] {
         let names = cluster.kubectl("admin").args(["get", kind, "-o", "name"]).run().ok();

@@ -1,13 +1,13 @@
 //! [`Manifests`]: files of manifests in, what they say of permissions, namespaces and owners out. Refuses what the API
 //! server would refuse of RBAC objects, with file and line; kinds that no answer needs are skipped and counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use k8s_openapi::api::core::v1;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
-use ringfence_core::guardrails::Guardrails;
+use ringfence_core::guardrails::{Guardrails, Workload};
 use ringfence_core::model::{Namespace, NamespaceName, Namespaces, ObjectReference, Owner};
 use ringfence_core::review::{Shape, WRITE_PATHS, owner_of};
 use serde_json::Value;
@@ -35,6 +35,8 @@ pub struct Manifests {
     /// How many objects of each kind no answer needs.
     pub skipped: BTreeMap<String, usize>,
     owners: HashMap<ObjectKey, Arc<Value>>,
+    /// The configured kinds that make pods, beside the built-in ones: API group and plural resource.
+    custom: BTreeSet<(String, String)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -45,18 +47,28 @@ struct ObjectKey {
     name: String,
 }
 
-/// The plural resource of a kind that can be the owner of pods, or hold a template of them: the kinds of the write paths.
-fn owner_resource(group: &str, kind: &str) -> Option<&'static str> {
-    WRITE_PATHS
-        .iter()
-        .find(|path| matches!(path.shape, Shape::Template(_)) && path.group == group && path.kind == kind)
-        .map(|path| path.resource)
+/// The plural of a kind as kubectl guesses it (`meta.UnsafeGuessKindToResource`): manifests name no resources.
+fn guessed_resource(kind: &str) -> String {
+    let singular = kind.to_lowercase();
+    if singular.ends_with('s') {
+        singular + "es"
+    } else if let Some(stem) = singular.strip_suffix('y') {
+        format!("{stem}ies")
+    } else {
+        singular + "s"
+    }
 }
 
 impl Manifests {
-    /// Reads files. All problems of all files are told at once.
-    pub fn parse(files: &[File]) -> Result<Self, Problems> {
-        let mut manifests = Self::default();
+    /// Reads files. Objects of these custom kinds can be owners too. All problems of all files are told at once.
+    pub fn parse(files: &[File], custom: &[Workload]) -> Result<Self, Problems> {
+        let mut manifests = Self {
+            custom: custom
+                .iter()
+                .map(|workload| (workload.group.clone(), workload.resource.clone()))
+                .collect(),
+            ..Self::default()
+        };
         let mut problems = Vec::new();
         let mut places = Places::new();
         for file in files {
@@ -78,6 +90,19 @@ impl Manifests {
         }
     }
 
+    /// The plural resource of a kind that can be the owner of pods, or hold a template of them: the kinds of the write
+    /// paths, and the configured ones.
+    fn owner_resource(&self, group: &str, kind: &str) -> Option<String> {
+        let built_in = WRITE_PATHS
+            .iter()
+            .find(|path| matches!(path.shape, Shape::Template(_)) && path.group == group && path.kind == kind);
+        if let Some(path) = built_in {
+            return Some(path.resource.to_owned());
+        }
+        let guessed = (group.to_owned(), guessed_resource(kind));
+        self.custom.contains(&guessed).then_some(guessed.1)
+    }
+
     /// Counts in the ClusterRoles that ringfence publishes for these guardrails: an owner only has to bind them.
     pub fn publish(&mut self, guardrails: &Guardrails) {
         for role in roles::published_roles(guardrails) {
@@ -91,10 +116,10 @@ impl Manifests {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let api_version = text("/apiVersion");
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
-        if let Some(resource) = owner_resource(group, text("/kind")) {
+        if let Some(resource) = self.owner_resource(group, text("/kind")) {
             let key = ObjectKey {
                 group: group.to_owned(),
-                resource: resource.to_owned(),
+                resource,
                 namespace: text("/metadata/namespace").to_owned(),
                 name: text("/metadata/name").to_owned(),
             };
@@ -178,7 +203,7 @@ impl Manifests {
                 at_cluster(document, &namespace.metadata, places)?;
                 self.add_namespace(document, namespace)?;
             }
-            _ if owner_resource(group, kind).is_some() => {
+            _ if self.owner_resource(group, kind).is_some() => {
                 in_namespace(document, &metadata(document)?, places)?;
                 self.store(document.value());
             }

@@ -50,8 +50,12 @@ impl World {
         if !mixed.is_empty() {
             return Err(Problems(mixed).into());
         }
-        let mut manifests = Manifests::parse(&others)?;
-        let Compiled { guardrails, notices } = guardrails::compile(&sources)?;
+        let Compiled {
+            guardrails,
+            notices,
+            documents: _,
+        } = guardrails::compile(&sources)?;
+        let mut manifests = Manifests::parse(&others, &guardrails.workloads)?;
         manifests.publish(&guardrails);
         let snapshot = Snapshot {
             guardrails: Arc::new(guardrails),

@@ -60,6 +60,10 @@ impl Client {
             .header(header::HOST, &self.host)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from_static(body.as_bytes())))?;
+        self.requests
+            .ready()
+            .await
+            .context("the server closed the connection")?;
         let response = self.requests.send_request(request).await?;
         let status = response.status();
         let answer = response.into_body().collect().await?.to_bytes();

@@ -13,7 +13,7 @@ fn file(name: &str, text: &str) -> File {
 }
 
 fn problems(text: &str) -> String {
-    match Manifests::parse(&[file("rbac.yaml", text)]) {
+    match Manifests::parse(&[file("rbac.yaml", text)], &[]) {
         Ok(_) => "accepted".to_owned(),
         Err(problems) => problems.to_string(),
     }
@@ -55,7 +55,7 @@ spec: {template: {metadata: {labels: {app: hollowapp}}}}
         file("deployment.yaml", DEPLOYMENT),
         file("replicaset.yaml", replica_set),
     ];
-    let manifests = Manifests::parse(&files).expect("valid manifests");
+    let manifests = Manifests::parse(&files, &[]).expect("valid manifests");
 
     let deployment = manifests.owner(&reference("deployments", "hollowapp", "/spec/template"));
     let labels = |pairs: &[(&str, &str)]| {
@@ -94,13 +94,39 @@ spec: {template: {metadata: {labels: {app: hollowapp}}}}
 }
 
 #[test]
+fn configured_kinds_are_owners_too() {
+    let text = "
+apiVersion: example.dev/v1
+kind: Canary
+metadata: {name: hollowapp, namespace: web, uid: c-1}
+spec: {template: {metadata: {labels: {app: hollowapp}}}}
+";
+    let workload = Workload {
+        group: "example.dev".to_owned(),
+        version: "v1".to_owned(),
+        resource: "canaries".to_owned(),
+        template: vec!["spec".to_owned(), "template".to_owned()],
+        controllers: Vec::new(),
+    };
+    let canary = ObjectReference {
+        group: "example.dev".to_owned(),
+        ..reference("canaries", "hollowapp", "/spec/template")
+    };
+    let files = [file("canary.yaml", text)];
+    let without = Manifests::parse(&files, &[]).expect("valid manifests");
+    assert_eq!((without.owner(&canary), without.skipped["Canary"]), (None, 1));
+    let with = Manifests::parse(&files, &[workload]).expect("valid manifests");
+    assert_eq!(with.owner(&canary).map(|owner| owner.uid).as_deref(), Some("c-1"));
+}
+
+#[test]
 fn a_namespace_carries_its_name_as_a_label_whatever_is_written() {
     let text = "
 apiVersion: v1
 kind: Namespace
 metadata: {name: web, uid: n-1, labels: {kubernetes.io/metadata.name: forged, env: prod}}
 ";
-    let manifests = Manifests::parse(&[file("n.yaml", text)]).expect("valid manifests");
+    let manifests = Manifests::parse(&[file("n.yaml", text)], &[]).expect("valid manifests");
     let namespace = manifests.namespaces.get("web").expect("it was written down");
     let labels: Vec<_> = namespace
         .labels
@@ -119,7 +145,7 @@ fn lists_count_as_their_items_and_unknown_kinds_are_counted() {
         {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "b"}},
         {"apiVersion": "v1", "kind": "NamespaceList", "items": [{"metadata": {"name": "web"}}]}
     ]}"#;
-    let manifests = Manifests::parse(&[file("list.json", text)]).expect("valid manifests");
+    let manifests = Manifests::parse(&[file("list.json", text)], &[]).expect("valid manifests");
     assert_eq!(manifests.skipped, BTreeMap::from([("Service".to_owned(), 2)]));
     assert!(manifests.namespaces.contains_key("web"));
 }
@@ -159,7 +185,7 @@ subjects: [{kind: User, name: ci}]
         namespace: "payments",
         ..super::super::Access::default()
     };
-    let mut manifests = Manifests::parse(&[file("b.yaml", text)]).expect("valid manifests");
+    let mut manifests = Manifests::parse(&[file("b.yaml", text)], &[]).expect("valid manifests");
     assert!(!manifests.rbac.allows(access));
     manifests.publish(&guardrails);
     assert!(manifests.rbac.allows(access));
@@ -247,7 +273,7 @@ fn problems_are_told_with_file_and_line(#[case] text: &str, #[case] expected: &s
 #[test]
 fn all_problems_are_told_at_once() {
     let files = [file("a.yaml", "a: 1\n---\nb: 2\n"), file("b.yaml", "c: [")];
-    let Problems(problems) = Manifests::parse(&files).expect_err("nothing here is valid");
+    let Problems(problems) = Manifests::parse(&files, &[]).expect_err("nothing here is valid");
     let places: Vec<_> = problems.iter().map(Problem::place).collect();
     assert_eq!(places, ["a.yaml:1", "a.yaml:3", "b.yaml:1"]);
 }

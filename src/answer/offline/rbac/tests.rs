@@ -22,7 +22,7 @@ fn rbac(text: &str) -> Rbac {
         name: "test.yaml".to_owned(),
         text: text.to_owned(),
     };
-    Manifests::parse(&[file])
+    Manifests::parse(&[file], &[])
         .unwrap_or_else(|problems| panic!("{problems}"))
         .rbac
 }
