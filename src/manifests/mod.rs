@@ -2,7 +2,9 @@
 //! self-protection. [`bundle`] gives every file of `deploy/`; `ringfence manifests` writes them, a test compares them.
 
 mod bundle;
+pub mod crds;
 pub mod names;
+pub mod published;
 mod rbac;
 pub mod rights;
 pub mod roles;

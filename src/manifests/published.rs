@@ -1,0 +1,297 @@
+//! What ringfence publishes as objects, read-only, so that `kubectl get segments` shows what is in force and
+//! `kubectl auth can-i` knows the resources: the kinds, their spec and status, and the objects that guardrails make.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::{ApiResource, GroupVersionKind, Object};
+use ringfence_core::guardrails::documents::{API_VERSION, GuardrailsSpec, IsolationProfileSpec, SegmentSpec};
+use ringfence_core::guardrails::{Clause, Guardrails, Notice, Problems, Segment};
+use ringfence_core::model::{Mode, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::names;
+use super::roles::MANAGED_BY;
+
+/// `guardrails.ringfence.dev/NAME`.
+pub type PublishedGuardrails = Object<GuardrailsSpec, GuardrailsStatus>;
+/// `segments.ringfence.dev/NAME`.
+pub type PublishedSegment = Object<SegmentSpec, SegmentStatus>;
+/// `isolationprofiles.ringfence.dev/NAME`.
+pub type PublishedIsolationProfile = Object<IsolationProfileSpec, IsolationProfileStatus>;
+/// `policychecks.ringfence.dev/NAME`.
+pub type PublishedPolicyCheck = Object<PolicyCheckSpec, PolicyCheckStatus>;
+
+/// The name of the one Guardrails object that is published, which is also the one that `configure` is asked on.
+pub const GUARDRAILS_NAME: &str = "default";
+
+/// The condition of [`GuardrailsStatus`] that says whether what stands in the ConfigMap is in force.
+pub const IN_FORCE: &str = "InForce";
+
+/// What is in force.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GuardrailsStatus {
+    /// The revision of the configuration in force.
+    #[serde(default)]
+    pub observed_revision: String,
+    /// How many segments there are.
+    #[serde(default)]
+    pub segments: i64,
+    /// What should be known about the configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
+    /// Whether what stands in the ConfigMap is in force; if not, the message says why, and an earlier revision is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// What a segment comes to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SegmentStatus {
+    /// The revision of the configuration that it stands in.
+    #[serde(default)]
+    pub observed_revision: String,
+    /// What happens where it refuses, before the rollout's cap.
+    #[serde(default)]
+    pub mode: Mode,
+    /// The namespace in which its permissions are asked, or `(cluster)`.
+    #[serde(default)]
+    pub consent: String,
+    /// Who is inside, in short words.
+    #[serde(default)]
+    pub members: String,
+    /// Whom its policies let in, in short words.
+    #[serde(default)]
+    pub clients: String,
+    /// Whether policies isolate the members; absent where that has not been looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolated: Option<String>,
+    /// Conditions of the segment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// What an isolation profile comes to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IsolationProfileStatus {
+    /// The revision of the configuration that it stands in.
+    #[serde(default)]
+    pub observed_revision: String,
+    /// How many policies it has.
+    #[serde(default)]
+    pub policies: i64,
+    /// Conditions of the profile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// A check on policies or placements, by whose name `waive` is asked.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyCheckSpec {
+    /// What it refuses.
+    #[serde(default)]
+    pub description: String,
+    /// What happens where it refuses, before the rollout's cap.
+    #[serde(default)]
+    pub mode: Mode,
+}
+
+/// What a check comes to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyCheckStatus {
+    /// The revision of the configuration that it stands in.
+    #[serde(default)]
+    pub observed_revision: String,
+    /// Conditions of the check.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// A condition, as in every Kubernetes API (`meta/v1` Condition).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// What is said about, e.g. `InForce`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether it holds.
+    pub status: ConditionStatus,
+    /// One word for programs.
+    pub reason: String,
+    /// The text for people.
+    #[serde(default)]
+    pub message: String,
+    /// When `status` last changed.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub last_transition_time: Timestamp,
+}
+
+/// Whether a condition holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ConditionStatus {
+    /// It holds.
+    True,
+    /// It does not.
+    False,
+    /// That is not known.
+    Unknown,
+}
+
+/// A kind that is published, as clients address it.
+pub fn resource(kind: &str, plural: &str) -> ApiResource {
+    let (group, version) = API_VERSION.split_once('/').unwrap_or_default();
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+}
+
+/// How [`PublishedSegment`]s are addressed.
+pub fn segment_resource() -> ApiResource {
+    resource("Segment", "segments")
+}
+
+/// How [`PublishedGuardrails`] are addressed.
+pub fn guardrails_resource() -> ApiResource {
+    resource("Guardrails", "guardrails")
+}
+
+/// The object of every segment, sorted by name.
+pub fn published_segments(guardrails: &Guardrails) -> Vec<PublishedSegment> {
+    let publish = |segment: &Segment| {
+        let status = SegmentStatus {
+            observed_revision: guardrails.revision.to_string(),
+            mode: segment.mode,
+            consent: match &segment.consent {
+                Scope::Namespace(name) => name.to_string(),
+                Scope::Cluster => "(cluster)".to_owned(),
+            },
+            members: in_short(&segment.members),
+            clients: in_short(&segment.clients),
+            isolated: None,
+            conditions: Vec::new(),
+        };
+        object(segment.name.as_str(), &segment_resource(), segment.into(), status)
+    };
+    guardrails.segments.iter().map(publish).collect()
+}
+
+/// The one Guardrails object: what is in force, and `refused`, what is wrong with the newer one that is not. `before` is
+/// the condition as last published, so that its time changes only where its status does.
+pub fn published_guardrails(
+    guardrails: &Guardrails,
+    notices: &[Notice],
+    refused: Option<&Problems>,
+    before: Option<&Condition>,
+    now: Timestamp,
+) -> PublishedGuardrails {
+    let (status, reason, message) = match refused {
+        None => (ConditionStatus::True, "Valid", String::new()),
+        Some(problems) => (ConditionStatus::False, "Invalid", problems.to_string()),
+    };
+    let since = before.filter(|before| before.status == status);
+    let condition = Condition {
+        kind: IN_FORCE.to_owned(),
+        status,
+        reason: reason.to_owned(),
+        message,
+        last_transition_time: since.map_or(now, |before| before.last_transition_time),
+    };
+    let status = GuardrailsStatus {
+        observed_revision: guardrails.revision.to_string(),
+        segments: i64::try_from(guardrails.segments.len()).unwrap_or(i64::MAX),
+        notices: notices.iter().map(|notice| notice.message.clone()).collect(),
+        conditions: vec![condition],
+    };
+    object(GUARDRAILS_NAME, &guardrails_resource(), guardrails.into(), status)
+}
+
+fn object<P: Clone, U: Clone>(name: &str, resource: &ApiResource, spec: P, status: U) -> Object<P, U> {
+    let mut object = Object::new(name, resource, spec);
+    let (key, value) = MANAGED_BY;
+    object.metadata = ObjectMeta {
+        labels: Some([(key.to_owned(), value.to_owned())].into()),
+        ..names::cluster_metadata(name)
+    };
+    object.status = Some(status);
+    object
+}
+
+/// Up to two clauses in short words, and how many more there are.
+fn in_short(clauses: &[Clause]) -> String {
+    let shown: Vec<String> = clauses.iter().take(2).map(ToString::to_string).collect();
+    let more = clauses.len() - shown.len();
+    let shown = shown.join("; ");
+    if more == 0 {
+        shown
+    } else {
+        format!("{shown}; and {more} more")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringfence_core::guardrails::{Source, compile};
+
+    use super::*;
+
+    fn guardrails() -> Guardrails {
+        let text = "{apiVersion: ringfence.dev/v1alpha1, kind: Guardrails, metadata: {name: default}, spec: {mode: Warn}}\n\
+                    ---\n{apiVersion: ringfence.dev/v1alpha1, kind: Segment, metadata: {name: db}, spec: {members: \
+                    [{namespaces: [payments], podSelector: {matchLabels: {app: db}}}], clients: [{namespaceSelector: {}, \
+                    podSelector: {}}, {namespaces: [a], podSelector: {}}, {namespaces: [b], podSelector: {}}]}}\n";
+        let source = Source {
+            name: "a.yaml".to_owned(),
+            text: text.to_owned(),
+        };
+        compile(&[source]).expect("valid").guardrails
+    }
+
+    #[test]
+    fn a_segment_is_published_with_its_defaults_said() {
+        let guardrails = guardrails();
+        let segments = published_segments(&guardrails);
+        let status = segments[0].status.clone().expect("a status");
+        assert_eq!(segments[0].metadata.name.as_deref(), Some("db"));
+        assert_eq!(status.observed_revision, guardrails.revision.to_string());
+        assert_eq!((status.mode, status.consent.as_str()), (Mode::Warn, "payments"));
+        assert_eq!(status.members, "app=db in payments");
+        assert_eq!(
+            status.clients,
+            "every pod in every namespace; every pod in a; and 1 more"
+        );
+        assert_eq!(segments[0].spec.mode, Some(Mode::Warn));
+        let json = serde_json::to_value(&segments[0]).expect("JSON");
+        assert_eq!(json["apiVersion"], "ringfence.dev/v1alpha1");
+        assert_eq!(json["spec"]["consent"], serde_json::json!({"namespace": "payments"}));
+    }
+
+    #[test]
+    fn the_condition_keeps_its_time_until_its_status_changes() {
+        let guardrails = guardrails();
+        let at = |second: i64| Timestamp::from_second(second).expect("a time");
+        let condition = |refused: Option<&Problems>, before: Option<&Condition>, now| {
+            let published = published_guardrails(&guardrails, &[], refused, before, at(now));
+            published.status.expect("a status").conditions.remove(0)
+        };
+        let first = condition(None, None, 1);
+        let second = condition(None, Some(&first), 2);
+        let wrong = compile(&[Source {
+            name: "a.yaml".to_owned(),
+            text: "a: [".to_owned(),
+        }])
+        .expect_err("not YAML");
+        let third = condition(Some(&wrong), Some(&second), 3);
+        assert_eq!(
+            (second.status, second.last_transition_time),
+            (ConditionStatus::True, at(1))
+        );
+        assert_eq!(
+            (third.status, third.last_transition_time),
+            (ConditionStatus::False, at(3))
+        );
+        assert_eq!(third.message, wrong.to_string());
+    }
+}
