@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::yaml::{Documents, Unwritable};
-use super::{names, rbac, self_protection, webhooks, workload};
+use super::{crds, names, rbac, self_protection, webhooks, workload};
 
 /// How ringfence is installed.
 #[derive(Debug, Clone)]
@@ -59,6 +59,16 @@ fn installed(installation: &Installation) -> Result<Vec<File>, Unwritable> {
     let mut file = begin("namespace.yaml", "");
     file.push(&workload::namespace(installation))?;
     files.push(end("namespace.yaml", file));
+
+    let mut file = begin(
+        "crds.yaml",
+        "What ringfence publishes, so that discovery knows the resources that permissions are asked on. Not where it is \
+         configured: that is the ConfigMap.",
+    );
+    for crd in crds::crds() {
+        file.push(&crd)?;
+    }
+    files.push(end("crds.yaml", file));
 
     let mut file = begin(
         "rbac.yaml",

@@ -10,8 +10,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use ringfence_core::guardrails::documents::{GuardrailsSpec, IsolationProfileSpec, SegmentSpec};
 use ringfence_core::guardrails::plain_schema;
 use ringfence_core::model::GROUP;
+use schemars::Schema;
 use schemars::transform::{RecursiveTransform, Transform};
-use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
 use super::names;
