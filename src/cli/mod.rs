@@ -3,6 +3,7 @@
 pub mod demo;
 pub mod local;
 mod manifests;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,8 @@ pub struct Arguments {
 enum Command {
     /// Show what ringfence refuses and what it lets pass: the real webhook on loopback, no cluster needed.
     Demo(demo::Arguments),
+    /// Serve the webhook: follow the cluster, decide reviews, record decisions.
+    Serve(serve::Arguments),
     /// Print what ringfence is installed by: RBAC, CRDs, Deployment, self-protection.
     Manifests(manifests::Arguments),
 }
@@ -30,6 +33,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let Arguments { command } = arguments;
     let outcome: anyhow::Result<ExitCode> = match command {
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Serve(arguments) => serve::run(arguments),
         Command::Manifests(arguments) => manifests::run(arguments),
     };
     outcome.unwrap_or_else(|error| {

@@ -1,0 +1,294 @@
+//! `ringfence serve`: the webhook itself. Puts the parts together: the cluster is followed into a snapshot, reviews come in
+//! over TLS, the engine decides them, decisions are recorded. Ends when told to, or when a part ends that should not.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use kube::Config;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+use crate::answer::{ByWebhook, Engine, Live};
+use crate::certs::files::{Files, LOOK_EVERY};
+use crate::certs::secret::{Certificate, Names};
+use crate::certs::{self, ServingCertificate};
+use crate::cluster::{self, Clients, ConfigurationGuard, LeaseTiming, Outputs};
+use crate::manifests::webhooks::Address;
+use crate::record::{self, DryRuns, JsonLines, Recorder};
+use crate::serve::{Drain, Limits, Options, Parts, PathTokens, Readiness, Server, told_to_end};
+use crate::{Current, answer, serve};
+
+/// How long what is still to be written may take at the end.
+const LAST_RECORDS: Duration = Duration::from_secs(2);
+
+/// Serve the webhook.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Kubeconfig file; else the pod's service account, else $KUBECONFIG or ~/.kube/config
+    #[arg(long, value_name = "FILE", env = "KUBECONFIG", hide_env_values = true)]
+    kubeconfig: Option<PathBuf>,
+
+    /// The namespace that ringfence is installed in
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "ringfence-system")]
+    namespace: String,
+
+    /// Our pod's name, unique among replicas
+    #[arg(long, value_name = "NAME", env = "POD_NAME", default_value_t = format!("ringfence-{}", std::process::id()))]
+    pod_name: String,
+
+    /// Where reviews come in, over TLS
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
+    listen: SocketAddr,
+
+    /// Where /healthz, /readyz and /metrics are served, over plain HTTP
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    health_listen: SocketAddr,
+
+    /// Serving certificate chain, PEM; without it ringfence makes its own and keeps it in Secret ringfence-serving
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// Key of --tls-cert, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
+    /// What --tls-cert is trusted by, PEM; without it the API server's own roots
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_ca: Option<PathBuf>,
+
+    /// https://HOST:PORT by which the API server reaches ringfence outside the cluster; else the Service ringfence
+    #[arg(long, value_name = "URL")]
+    webhook_url: Option<String>,
+
+    /// Authorities, PEM, that clients must have a certificate of; see authentication of API servers to webhooks
+    #[arg(long, value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+
+    /// Reviews at once; over it they are answered with HTTP 503, so that the failurePolicy decides
+    #[arg(long, value_name = "NUMBER", default_value_t = Limits::default().reviews)]
+    max_concurrent: usize,
+
+    /// Seconds to go on accepting after SIGTERM, until everyone has heard that we leave
+    #[arg(long, value_name = "SECONDS", default_value_t = Drain::default().grace.as_secs())]
+    drain_grace: u64,
+
+    /// Record dry runs too; else they are only counted
+    #[arg(long)]
+    record_dry_runs: bool,
+
+    /// How log lines on stderr look
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Serves until told to end.
+pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    log_to_stderr(arguments.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    let outcome = runtime.block_on(run_in_cluster(arguments));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Sends log lines to stderr: stdout is for records. `RUST_LOG` chooses them, `info` by default.
+fn log_to_stderr(format: LogFormat) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines.with_ansi(false).init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}
+
+async fn run_in_cluster(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments {
+        kubeconfig,
+        namespace,
+        pod_name,
+        listen,
+        health_listen,
+        tls_cert,
+        tls_key,
+        tls_ca,
+        webhook_url,
+        client_ca,
+        max_concurrent,
+        drain_grace,
+        record_dry_runs,
+        log_format: _,
+    } = arguments;
+    let config = config(kubeconfig).await?;
+    let mut registry = Registry::default();
+    let readiness = Readiness::new();
+    let current = Current::empty();
+    let tokens = PathTokens::new();
+
+    let serving = ServingCertificate::new(
+        readiness.condition("certificate"),
+        certs::Metrics::register(&mut registry),
+    );
+    let names = Names::of(&namespace, webhook_url.as_deref())?;
+    let (certificate, files) = match (tls_cert, tls_key) {
+        (Some(cert), Some(key)) => (Certificate::Given(tls_ca), Some(Files::new(cert, key))),
+        _ => (Certificate::Own(names, serving.clone()), None),
+    };
+
+    let record_metrics = record::Metrics::register(&mut registry);
+    let lines = Arc::new(JsonLines::stdout(record_metrics.dropped()).context("cannot write records")?);
+    let dry_runs = if record_dry_runs {
+        DryRuns::Recorded
+    } else {
+        DryRuns::Counted
+    };
+    let recorder = Recorder::new(record_metrics, dry_runs, vec![Box::new(Arc::clone(&lines))]);
+
+    let clients = Clients::new(&config).context("cannot make clients of the API server")?;
+    let live = Live::connect(config, answer::Metrics::register(&mut registry))
+        .context("cannot make clients of the API server")?;
+    let reviewer = ByWebhook {
+        config: ConfigurationGuard::new(current.clone(), clients.answers.clone(), &namespace),
+        guard: Engine::new(current.clone(), live, Arc::clone(&recorder)),
+    };
+
+    let options = cluster::Options {
+        namespace,
+        pod_name,
+        address: webhook_url.map_or(Address::Service, Address::Url),
+        certificate,
+        lease: LeaseTiming::default(),
+    };
+    let outputs = Outputs {
+        current,
+        readiness: readiness.clone(),
+        tokens: tokens.clone(),
+        metrics: cluster::Metrics::register(&mut registry),
+    };
+    let metrics = serve::Metrics::register(&mut registry);
+    let parts = Parts {
+        reviewer,
+        certificate: serving.clone(),
+        tokens,
+        readiness,
+        metrics,
+        registry: Arc::new(registry),
+    };
+    let client_ca = client_ca
+        .map(std::fs::read)
+        .transpose()
+        .context("cannot read --client-ca")?;
+    let limits = Limits {
+        reviews: max_concurrent,
+        ..Limits::default()
+    };
+    let drain = Drain {
+        grace: Duration::from_secs(drain_grace),
+        ..Drain::default()
+    };
+    let server = Server::bind(
+        Options {
+            listen,
+            health_listen,
+            client_ca,
+            limits,
+            drain,
+        },
+        parts,
+    )
+    .await?;
+
+    let stop_recording = CancellationToken::new();
+    let recording = tokio::spawn({
+        let (recorder, stop) = (Arc::clone(&recorder), stop_recording.clone());
+        async move { recorder.run(stop).await }
+    });
+    let (stop_serving, stop_following) = (CancellationToken::new(), CancellationToken::new());
+    let serve = server.run(stop_serving.clone().cancelled_owned());
+    let follow = cluster::run(clients, options, outputs, stop_following.clone());
+    let files = async move {
+        match files {
+            Some(files) => files.follow(serving, LOOK_EVERY).await,
+            None => std::future::pending().await,
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = until_told(serve, &stop_serving, follow, &stop_following) => outcome,
+        never = files => match never {},
+    };
+    stop_recording.cancel();
+    if recording.await.is_err() || !lines.close(LAST_RECORDS).await {
+        tracing::warn!("not all records could be written");
+    }
+    outcome
+}
+
+/// Runs server and cluster side by side. When told to end the server drains while the cluster is still followed, so that
+/// what is decided until the last moment is decided by what holds.
+async fn until_told(
+    serve: impl Future<Output = ()>,
+    stop_serving: &CancellationToken,
+    follow: impl Future<Output = Result<(), cluster::Error>>,
+    stop_following: &CancellationToken,
+) -> anyhow::Result<()> {
+    let (mut serve, mut follow) = (pin!(serve), pin!(follow));
+    let ended = tokio::select! {
+        told = told_to_end() => {
+            told.context("cannot listen for signals")?;
+            None
+        }
+        outcome = &mut follow => Some(outcome),
+        () = &mut serve => anyhow::bail!("the server ended; this is a defect, restart ringfence and report it"),
+    };
+    stop_serving.cancel();
+    let ended = match ended {
+        Some(outcome) => {
+            serve.await;
+            outcome
+        }
+        None => tokio::select! {
+            () = &mut serve => {
+                stop_following.cancel();
+                follow.await
+            }
+            outcome = &mut follow => {
+                serve.await;
+                outcome
+            }
+        },
+    };
+    ended.map_err(Into::into)
+}
+
+/// The API server's address and our credentials.
+async fn config(kubeconfig: Option<PathBuf>) -> anyhow::Result<Config> {
+    match kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(&path)
+                .with_context(|| format!("cannot read kubeconfig {}; check --kubeconfig", path.display()))?;
+            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+                .await
+                .with_context(|| format!("kubeconfig {} is of no use", path.display()))
+        }
+        None => Config::infer().await.context(
+            "no API server is known: run in a pod with a service account, or give --kubeconfig (without a cluster: ringfence demo)",
+        ),
+    }
+}
