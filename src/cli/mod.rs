@@ -4,6 +4,7 @@ pub mod demo;
 pub mod local;
 mod manifests;
 mod serve;
+mod standalone;
 
 use std::process::ExitCode;
 
