@@ -156,7 +156,9 @@ fn what_is_published_is_kept_whole_and_shown() {
     let columns: Vec<String> = words(0).split_whitespace().map(str::to_owned).collect();
     assert_eq!(
         columns,
-        ["NAME", "MEMBERS", "CLIENTS", "ISOLATED", "MODE", "CONSENT", "AGE"]
+        [
+            "NAME", "MEMBERS", "MEMBER", "PODS", "CLIENTS", "CLIENT", "PODS", "ISOLATED", "MODE", "CONSENT", "AGE"
+        ]
     );
     for shown in ["payments-db", "app=hollowdb in payments", "Enforce", "payments "] {
         assert!(words(1).contains(shown), "{table}");

@@ -4,7 +4,6 @@ pub mod demo;
 pub mod local;
 mod manifests;
 mod serve;
-mod standalone;
 
 use std::process::ExitCode;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
 use kube::Resource;
-use ringfence_core::guardrails::{Compiled, Guardrails, Problems, Source, compile};
+use ringfence_core::guardrails::{Compiled, Guardrails, Notice, Problems, Source, compile};
 
 pub(super) use crate::manifests::names::{GUARDRAILS, LAST_GOOD};
 
@@ -68,8 +68,8 @@ pub(super) struct InForce {
     pub(super) sources: Vec<Source>,
     /// As it is decided by.
     pub(super) guardrails: Arc<Guardrails>,
-    /// What it asks for that does not hold yet, one line each.
-    pub(super) notices: Vec<String>,
+    /// What should be known about it, e.g. what it asks for that does not hold yet.
+    pub(super) notices: Vec<Notice>,
 }
 
 impl InForce {
@@ -79,7 +79,7 @@ impl InForce {
         Ok(Self {
             sources,
             guardrails: Arc::new(guardrails),
-            notices: notices.into_iter().map(|notice| notice.message).collect(),
+            notices,
         })
     }
 }

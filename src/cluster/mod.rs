@@ -37,7 +37,7 @@ pub(crate) use self::mirror::Mirror;
 pub use self::mirror::WatchEnded;
 
 use self::configuration::Standing;
-use self::duties::{ClusterRoles, Events, LastGood, ServedWebhooks};
+use self::duties::{ClusterRoles, Events, LastGood, Published, ServedWebhooks};
 use self::leader::Candidate;
 use self::snapshot::Keeper;
 use crate::Current;
@@ -149,7 +149,7 @@ pub async fn run(
     let keeper = Keeper::new(
         &clients.watches,
         &namespace,
-        current,
+        current.clone(),
         standing.clone(),
         &readiness,
         metrics.clone(),
@@ -166,6 +166,7 @@ pub async fn run(
         namespace,
         pod_name,
         address,
+        current,
         standing,
         reached,
         metrics: metrics.clone(),
@@ -186,6 +187,7 @@ struct Duties {
     namespace: String,
     pod_name: String,
     address: Address,
+    current: Current,
     standing: watch::Sender<Standing>,
     reached: watch::Sender<Option<Reached>>,
     metrics: Metrics,
@@ -199,6 +201,7 @@ impl Duties {
             namespace,
             pod_name,
             address,
+            current,
             standing,
             reached,
             metrics,
@@ -215,6 +218,7 @@ impl Duties {
                 reached.subscribe(),
                 metrics,
             )),
+            self.keep(Published::new(clients, current.clone(), standing.subscribe(), metrics)),
         ]
     }
 

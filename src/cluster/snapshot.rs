@@ -161,7 +161,7 @@ impl Keeper {
             "guardrails in force"
         );
         for notice in &in_force.notices {
-            tracing::warn!("guardrails: {notice}");
+            tracing::warn!("guardrails: {}", notice.message);
         }
         self.standing.send_modify(|standing| {
             standing.in_force = Some(Arc::new(in_force));

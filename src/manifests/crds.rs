@@ -106,7 +106,9 @@ const PUBLISHED: [Published; 4] = [
         status: plain_schema::<SegmentStatus>,
         columns: &[
             column("Members", "string", ".status.members"),
+            column("Member Pods", "integer", ".status.memberPods"),
             column("Clients", "string", ".status.clients"),
+            column("Client Pods", "integer", ".status.clientPods"),
             column("Isolated", "string", ".status.isolated"),
             column("Mode", "string", ".status.mode"),
             column("Consent", "string", ".status.consent"),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{ApiResource, GroupVersionKind, Object};
 use ringfence_core::guardrails::documents::{API_VERSION, GuardrailsSpec, IsolationProfileSpec, SegmentSpec};
-use ringfence_core::guardrails::{Clause, Guardrails, Notice, Problems, Segment};
+use ringfence_core::guardrails::{Clause, Guardrails, Notice, Segment};
 use ringfence_core::model::{Mode, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,12 @@ pub struct SegmentStatus {
     /// Whom its policies let in, in short words.
     #[serde(default)]
     pub clients: String,
+    /// How many pods that have not ended are inside; absent where they have not been counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_pods: Option<i64>,
+    /// How many pods that have not ended its policies let in; absent where they have not been counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_pods: Option<i64>,
     /// Whether policies isolate the members; absent where that has not been looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolated: Option<String>,
@@ -170,6 +176,8 @@ pub fn published_segments(guardrails: &Guardrails) -> Vec<PublishedSegment> {
             },
             members: in_short(&segment.members),
             clients: in_short(&segment.clients),
+            member_pods: None,
+            client_pods: None,
             isolated: None,
             conditions: Vec::new(),
         };
@@ -178,18 +186,27 @@ pub fn published_segments(guardrails: &Guardrails) -> Vec<PublishedSegment> {
     guardrails.segments.iter().map(publish).collect()
 }
 
-/// The one Guardrails object: what is in force, and `refused`, what is wrong with the newer one that is not. `before` is
-/// the condition as last published, so that its time changes only where its status does.
+/// Why what stands in the ConfigMap is not in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotInForce {
+    /// One word for programs, e.g. `Invalid`, `Missing`.
+    pub reason: &'static str,
+    /// The text for people.
+    pub message: String,
+}
+
+/// The one Guardrails object: what is in force, and why that is not what stands in the ConfigMap, where it is not.
+/// `before` is the condition as last published, so that its time changes only where its status does.
 pub fn published_guardrails(
     guardrails: &Guardrails,
     notices: &[Notice],
-    refused: Option<&Problems>,
+    not_in_force: Option<NotInForce>,
     before: Option<&Condition>,
     now: Timestamp,
 ) -> PublishedGuardrails {
-    let (status, reason, message) = match refused {
+    let (status, reason, message) = match not_in_force {
         None => (ConditionStatus::True, "Valid", String::new()),
-        Some(problems) => (ConditionStatus::False, "Invalid", problems.to_string()),
+        Some(NotInForce { reason, message }) => (ConditionStatus::False, reason, message),
     };
     let since = before.filter(|before| before.status == status);
     let condition = Condition {
@@ -272,18 +289,17 @@ mod tests {
     fn the_condition_keeps_its_time_until_its_status_changes() {
         let guardrails = guardrails();
         let at = |second: i64| Timestamp::from_second(second).expect("a time");
-        let condition = |refused: Option<&Problems>, before: Option<&Condition>, now| {
-            let published = published_guardrails(&guardrails, &[], refused, before, at(now));
+        let condition = |wrong: Option<&str>, before: Option<&Condition>, now| {
+            let wrong = wrong.map(|message| NotInForce {
+                reason: "Invalid",
+                message: message.to_owned(),
+            });
+            let published = published_guardrails(&guardrails, &[], wrong, before, at(now));
             published.status.expect("a status").conditions.remove(0)
         };
         let first = condition(None, None, 1);
         let second = condition(None, Some(&first), 2);
-        let wrong = compile(&[Source {
-            name: "a.yaml".to_owned(),
-            text: "a: [".to_owned(),
-        }])
-        .expect_err("not YAML");
-        let third = condition(Some(&wrong), Some(&second), 3);
+        let third = condition(Some("no YAML"), Some(&second), 3);
         assert_eq!(
             (second.status, second.last_transition_time),
             (ConditionStatus::True, at(1))
@@ -292,6 +308,6 @@ mod tests {
             (third.status, third.last_transition_time),
             (ConditionStatus::False, at(3))
         );
-        assert_eq!(third.message, wrong.to_string());
+        assert_eq!(third.message, "no YAML");
     }
 }

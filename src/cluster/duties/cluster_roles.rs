@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use futures::StreamExt;
 use hashbrown::HashMap;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
@@ -13,15 +12,12 @@ use ringfence_core::model::{SegmentName, Verb};
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::{FIELD_MANAGER, doing, holds, is_ours, ours};
+use super::{FIELD_MANAGER, all, doing, holds, is_ours, ours};
 use crate::cluster::configuration::Standing;
 use crate::cluster::duty::Duty;
 use crate::cluster::mirror::Mirror;
 use crate::cluster::{Clients, Error, Metrics, changed};
 use crate::manifests::roles::published_roles;
-
-/// How many writes are under way at once.
-const AT_ONCE: usize = 8;
 
 /// Keeps the published ClusterRoles.
 pub(in crate::cluster) struct ClusterRoles {
@@ -215,10 +211,7 @@ impl Duty for ClusterRoles {
             .collect();
         let changes = changes(wanted, live);
         let by = &self.writer;
-        let writes = futures::stream::iter(changes).map(|change| by.write(change));
-        let results: Vec<Result<(), Error>> = writes.buffer_unordered(AT_ONCE).collect().await;
-        // All have been tried: one that fails keeps no other from being written.
-        results.into_iter().collect()
+        all(changes.into_iter().map(|change| by.write(change))).await
     }
 
     async fn changed(&mut self) -> Result<(), Error> {

@@ -3,13 +3,16 @@
 mod cluster_roles;
 mod events;
 mod last_good;
+mod published;
 mod webhooks;
 
 pub(super) use cluster_roles::ClusterRoles;
 pub(super) use events::Events;
 pub(super) use last_good::LastGood;
+pub(super) use published::Published;
 pub(super) use webhooks::ServedWebhooks;
 
+use futures::StreamExt;
 use kube::api::ObjectMeta;
 
 use super::Error;
@@ -17,6 +20,9 @@ use crate::manifests::roles::MANAGED_BY;
 
 /// The name that our writes carry in managedFields.
 pub(crate) const FIELD_MANAGER: &str = "ringfence";
+
+/// How many writes of one duty are under way at once.
+const AT_ONCE: usize = 8;
 
 /// Whether an object is one that we made.
 fn is_ours(metadata: &ObjectMeta) -> bool {
@@ -48,4 +54,10 @@ fn doing(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Error {
         what,
         source: Box::new(source),
     }
+}
+
+/// Makes all writes, several at once. An error does not keep the others from being tried; the first one is told.
+async fn all<W: Future<Output = Result<(), Error>>>(writes: impl Iterator<Item = W>) -> Result<(), Error> {
+    let results: Vec<Result<(), Error>> = futures::stream::iter(writes).buffer_unordered(AT_ONCE).collect().await;
+    results.into_iter().collect()
 }

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use self::coverage::{Coverage, questions};
 use self::decode::{Edit, Refused};
+pub(super) use self::pods::NOT_ENDED;
 use super::configuration::{GUARDRAILS, InForce, sources};
 use crate::Current;
 use crate::serve::{Reply, Reviewer};
@@ -90,7 +91,7 @@ impl ConfigurationGuard {
             }
         };
         let mut warnings: Vec<String> = edit.ignored.iter().map(|line| warning(line)).collect();
-        warnings.extend(written.notices.iter().map(|notice| warning(notice)));
+        warnings.extend(written.notices.iter().map(|notice| warning(&notice.message)));
         warnings.extend(self.newly_covered(&written.guardrails).await);
         allow(warnings)
     }

@@ -1,0 +1,245 @@
+//! [`Published`]: keeps the published view, the objects that `kubectl get segments` and its kin show. What is there is
+//! compared with what should be; only what differs is written, and only what carries our label is removed.
+
+mod objects;
+mod pods;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::select_all;
+use hashbrown::HashMap;
+use jiff::Timestamp;
+use kube::Api;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::core::ApiResource;
+use kube::runtime::watcher;
+use ringfence_core::model::Namespaces;
+use tokio::sync::watch;
+
+use self::objects::{PUBLISHED, Row, View, Wanted};
+use self::pods::{Covered, PodKey, PodLabels, Pods};
+use super::{FIELD_MANAGER, all, doing, is_ours};
+use crate::Current;
+use crate::cluster::configuration::{InForce, Standing};
+use crate::cluster::duty::Duty;
+use crate::cluster::mirror::Mirror;
+use crate::cluster::{Clients, Error, Metrics, changed};
+
+/// Keeps the published view.
+pub(in crate::cluster) struct Published {
+    kinds: Vec<Kind>,
+    pods: Mirror<PodKey, PodLabels>,
+    /// For the labels of namespaces.
+    current: Current,
+    standing: watch::Receiver<Standing>,
+}
+
+/// One kind of published object.
+struct Kind {
+    row: &'static Row,
+    writer: Arc<Writer>,
+    live: Mirror<String, DynamicObject>,
+}
+
+/// Writes changes of one kind.
+struct Writer {
+    api: Api<DynamicObject>,
+    resource: ApiResource,
+}
+
+impl Published {
+    pub(in crate::cluster) fn new(
+        clients: &Clients,
+        current: Current,
+        standing: watch::Receiver<Standing>,
+        metrics: &Metrics,
+    ) -> Self {
+        Self {
+            kinds: PUBLISHED.iter().map(|row| Kind::new(clients, row, metrics)).collect(),
+            pods: pods::watch(clients.watches.clone(), metrics.watch_errors("pods")),
+            current,
+            standing,
+        }
+    }
+}
+
+/// How many pods each segment covers. Counted away from the threads that answer reviews: there may be 100,000.
+async fn covered(in_force: Arc<InForce>, namespaces: Arc<Namespaces>, pods: Arc<Pods>) -> Option<Vec<Covered>> {
+    let counting = tokio::task::spawn_blocking(move || pods::covered(&in_force.guardrails, &namespaces, &pods));
+    counting.await.ok()
+}
+
+impl Kind {
+    fn new(clients: &Clients, row: &'static Row, metrics: &Metrics) -> Self {
+        let resource = (row.resource)();
+        let watched = Api::<DynamicObject>::all_with(clients.watches.clone(), &resource);
+        let keep = |mut object: DynamicObject| {
+            object.metadata.managed_fields = None;
+            Some((object.metadata.name.clone()?, object))
+        };
+        let errors = metrics.watch_errors(row.name);
+        Self {
+            row,
+            live: Mirror::new(row.name, watched, watcher::Config::default(), errors, keep),
+            writer: Arc::new(Writer {
+                api: Api::all_with(clients.writes.clone(), &resource),
+                resource,
+            }),
+        }
+    }
+}
+
+/// What has to be written.
+#[derive(Debug, PartialEq)]
+enum Change {
+    /// The object itself, without its status.
+    Apply(Wanted),
+    /// Its status alone.
+    ApplyStatus(Wanted),
+    /// Only this very object, as it was seen.
+    Delete(String, Preconditions),
+}
+
+/// What has to be written so that what is ours in `live` becomes `wanted`.
+fn changes(wanted: Vec<Wanted>, live: &HashMap<String, DynamicObject>) -> Vec<Change> {
+    let gone = |name: &String| !wanted.iter().any(|wanted| wanted.name == *name);
+    let mut changes: Vec<Change> = live
+        .iter()
+        .filter(|(name, object)| is_ours(&object.metadata) && gone(name))
+        .map(|(name, object)| {
+            let preconditions = Preconditions {
+                uid: object.metadata.uid.clone(),
+                resource_version: None,
+            };
+            Change::Delete(name.clone(), preconditions)
+        })
+        .collect();
+    for wanted in wanted {
+        match live.get(&wanted.name) {
+            Some(object) if !wanted.stands_in(object) => changes.push(Change::Apply(wanted)),
+            Some(object) if !wanted.status_stands_in(object) => changes.push(Change::ApplyStatus(wanted)),
+            Some(_) => {}
+            None => changes.push(Change::Apply(wanted)),
+        }
+    }
+    changes
+}
+
+impl Writer {
+    async fn write(&self, change: Change) -> Result<(), Error> {
+        match change {
+            Change::Apply(wanted) => {
+                self.apply(&wanted).await?;
+                self.apply_status(&wanted).await
+            }
+            Change::ApplyStatus(wanted) => self.apply_status(&wanted).await,
+            Change::Delete(name, preconditions) => {
+                let params = DeleteParams::default().preconditions(preconditions);
+                match self.api.delete(&name, &params).await {
+                    Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+                    result => result.map(drop).map_err(self.doing("delete", &name)),
+                }
+            }
+        }
+    }
+
+    async fn apply(&self, wanted: &Wanted) -> Result<(), Error> {
+        let patch = Patch::Apply(wanted.object(&self.resource));
+        let applied = self.api.patch(&wanted.name, &params(), &patch).await;
+        applied.map(drop).map_err(self.doing("publish", &wanted.name))
+    }
+
+    async fn apply_status(&self, wanted: &Wanted) -> Result<(), Error> {
+        let patch = Patch::Apply(wanted.status_object(&self.resource));
+        let applied = self.api.patch_status(&wanted.name, &params(), &patch).await;
+        applied
+            .map(drop)
+            .map_err(self.doing("publish the status of", &wanted.name))
+    }
+
+    fn doing(&self, what: &str, name: &str) -> impl FnOnce(kube::Error) -> Error + use<> {
+        doing(format!("{what} {} {name}", self.resource.kind))
+    }
+}
+
+/// Nobody else has a say in what we publish.
+fn params() -> PatchParams {
+    PatchParams::apply(FIELD_MANAGER).force()
+}
+
+impl Duty for Published {
+    const NAME: &'static str = "published";
+    /// Pods come and go all the time.
+    const PACE: Duration = Duration::from_secs(1);
+
+    async fn pass(&mut self) -> Result<(), Error> {
+        let standing = self.standing.borrow().clone();
+        let (Some(in_force), Some(snapshot)) = (standing.in_force.clone(), self.current.load()) else {
+            return Ok(());
+        };
+        let covered = match self.pods.objects().map(Arc::clone) {
+            Some(pods) => covered(Arc::clone(&in_force), Arc::clone(&snapshot.namespaces), pods).await,
+            None => None,
+        };
+        let mut written = Vec::new();
+        for kind in &self.kinds {
+            let Some(live) = kind.live.objects() else {
+                continue;
+            };
+            let view = View {
+                in_force: &in_force,
+                standing: &standing,
+                covered: covered.as_deref(),
+                live,
+                now: Timestamp::now(),
+            };
+            let by = Arc::clone(&kind.writer);
+            let changes = changes(kind.row.wanted(&view), live);
+            written.extend(changes.into_iter().map(|change| (Arc::clone(&by), change)));
+        }
+        all(written
+            .into_iter()
+            .map(|(by, change)| async move { by.write(change).await }))
+        .await
+    }
+
+    async fn changed(&mut self) -> Result<(), Error> {
+        let kinds = self.kinds.iter_mut().map(|kind| kind.live.changed().boxed());
+        tokio::select! {
+            (changed, ..) = select_all(kinds) => Ok(changed?),
+            changed = self.pods.changed() => Ok(changed?),
+            () = changed(&mut self.standing) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifests::published::segment_resource;
+    use crate::manifests::roles::MANAGED_BY;
+
+    fn live(name: &str, labels: &[(&str, &str)]) -> (String, DynamicObject) {
+        let mut object = DynamicObject::new(name, &segment_resource());
+        object.metadata.uid = Some(format!("uid of {name}"));
+        object.metadata.labels = Some(
+            labels
+                .iter()
+                .map(|(key, value)| ((*key).into(), (*value).into()))
+                .collect(),
+        );
+        (name.to_owned(), object)
+    }
+
+    #[test]
+    fn what_left_is_deleted_but_only_what_is_ours() {
+        let live = [live("old", &[MANAGED_BY]), live("somebody-elses", &[])].into();
+        let gone = Preconditions {
+            uid: Some("uid of old".to_owned()),
+            resource_version: None,
+        };
+        assert_eq!(changes(Vec::new(), &live), [Change::Delete("old".to_owned(), gone)]);
+    }
+}
