@@ -112,11 +112,11 @@ fn published(cluster: &ControlPlane, resource: &str, object: &Value) -> Value {
     apply(cluster, object);
     let name = object["metadata"]["name"].as_str().expect("a name");
     let path = format!("/apis/ringfence.dev/v1alpha1/{resource}/{name}");
-    let patch = json!({"status": object["status"]});
+    let status = json!({"status": object["status"]});
     cluster
         .request("admin", "PATCH", &format!("{path}/status?fieldValidation=Strict"))
         .header("content-type", "application/merge-patch+json")
-        .body(patch.to_string())
+        .body(status.to_string())
         .send()
         .ok();
     cluster.request("admin", "GET", &path).send().ok()

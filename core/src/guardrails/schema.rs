@@ -11,12 +11,16 @@ use super::documents::{API_VERSION, Document, GuardrailsSpec, IsolationProfileSp
 
 /// The JSON Schema of a kind's documents.
 pub fn schema(kind: Kind) -> Schema {
-    let mut schema = match kind {
-        Kind::Guardrails => plain_schema::<Document<GuardrailsSpec>>(),
-        Kind::Segment => plain_schema::<Document<SegmentSpec>>(),
-        Kind::IsolationProfile => plain_schema::<Document<IsolationProfileSpec>>(),
-    };
-    let description = schema.pointer("/properties/spec/description").cloned();
+    match kind {
+        Kind::Guardrails => document::<GuardrailsSpec>(kind),
+        Kind::Segment => document::<SegmentSpec>(kind),
+        Kind::IsolationProfile => document::<IsolationProfileSpec>(kind),
+    }
+}
+
+fn document<Spec: JsonSchema>(kind: Kind) -> Schema {
+    let mut schema = plain_schema::<Document<Spec>>();
+    let description = plain_schema::<Spec>().get("description").cloned();
     let root = schema.ensure_object();
     root.insert("title".to_owned(), json!(kind.as_str()));
     if let Some(description) = description {

@@ -50,7 +50,9 @@ impl World {
         if !mixed.is_empty() {
             return Err(Problems(mixed).into());
         }
-        let Compiled { guardrails, notices, .. } = guardrails::compile(&sources)?;
+        let Compiled {
+            guardrails, notices, ..
+        } = guardrails::compile(&sources)?;
         let mut manifests = Manifests::parse(&others, &guardrails.workloads)?;
         manifests.publish(&guardrails);
         let snapshot = Snapshot {

@@ -1,0 +1,247 @@
+//! `ringfence validate FILE...`: whether files hold guardrails that can come into force. What is wrong is told as the
+//! webhook and status tell it; what is right, as a short summary of what would be in force.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use ringfence_core::guardrails::{
+    Compiled, ConfigMap, EnforcedNamespaces, FileContents, Guardrails, Segment, Source, compile,
+};
+use ringfence_core::model::{Mode, NamespaceName, Scope};
+
+use crate::answer::offline::folder::{self, File};
+use crate::manifests::names;
+
+/// How many segments the summary names.
+const SHOWN: usize = 20;
+
+/// Arguments of `ringfence validate`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Files with guardrails, ConfigMaps with guardrails in their *.yaml keys, folders of them, or `-` for stdin. All
+    /// together are one configuration. In folders, files of other kinds are passed over.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// Prints the summary to stdout, or what is wrong to stderr and gives exit code 1.
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    validate(arguments, std::io::stdin(), std::io::stdout(), std::io::stderr())
+}
+
+fn validate(
+    arguments: &Arguments,
+    stdin: impl Read,
+    mut out: impl Write,
+    mut errors: impl Write,
+) -> anyhow::Result<ExitCode> {
+    let Found {
+        sources,
+        passed_over,
+        notices,
+    } = find(&arguments.files, stdin)?;
+    match compile(&sources) {
+        Ok(compiled) => {
+            write!(out, "{}", summary(&compiled))?;
+            for notice in compiled.notices.iter().map(ToString::to_string).chain(notices) {
+                writeln!(out, "{notice}")?;
+            }
+            for file in passed_over {
+                writeln!(out, "passed over: {file}")?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(problems) => {
+            writeln!(errors, "{problems}")?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// What files hold.
+#[derive(Debug, Default)]
+struct Found {
+    sources: Vec<Source>,
+    /// Files of other kinds in folders, each with its kinds.
+    passed_over: Vec<String>,
+    notices: Vec<String>,
+}
+
+/// How a file came to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    /// By its own name: it has to hold guardrails.
+    Itself,
+    /// By its folder: other files may lie there.
+    ByFolder,
+}
+
+fn find(paths: &[PathBuf], mut stdin: impl Read) -> anyhow::Result<Found> {
+    let mut found = Found::default();
+    let mut any = false;
+    for path in paths {
+        let (files, named) = if path == Path::new("-") {
+            let mut text = String::new();
+            stdin.read_to_string(&mut text).context("cannot read stdin")?;
+            let name = "<stdin>".to_owned();
+            (vec![File { name, text }], Named::Itself)
+        } else {
+            let named = if path.is_dir() { Named::ByFolder } else { Named::Itself };
+            (folder::read(path)?, named)
+        };
+        for file in files {
+            any |= found.add(&file, named)?;
+        }
+    }
+    if !any {
+        let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        bail!(
+            "no guardrails in {}: name a file or a ConfigMap that holds some",
+            paths.join(", ")
+        );
+    }
+    Ok(found)
+}
+
+impl Found {
+    /// Adds what a file holds; whether it held guardrails.
+    fn add(&mut self, file: &File, named: Named) -> anyhow::Result<bool> {
+        match FileContents::of(&file.name, &file.text) {
+            FileContents::Guardrails(source) => {
+                self.sources.push(source);
+                Ok(true)
+            }
+            FileContents::ConfigMaps(maps) => {
+                let ours = |map: &ConfigMap| named == Named::Itself || map.name == names::GUARDRAILS;
+                let maps: Vec<ConfigMap> = maps.into_iter().filter(ours).collect();
+                if maps.is_empty() {
+                    self.passed_over.push(format!("{} (ConfigMap)", file.name));
+                }
+                let any = !maps.is_empty();
+                for map in maps {
+                    self.add_config_map(file, map);
+                }
+                Ok(any)
+            }
+            FileContents::Others(kinds) if kinds.is_empty() && named == Named::Itself => {
+                // An empty file is an empty configuration.
+                Ok(true)
+            }
+            FileContents::Others(kinds) if named == Named::Itself => {
+                bail!("{} holds no guardrails, but {}", file.name, listed(&kinds))
+            }
+            FileContents::Others(kinds) => {
+                if !kinds.is_empty() {
+                    self.passed_over.push(format!("{} ({})", file.name, listed(&kinds)));
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn add_config_map(&mut self, file: &File, map: ConfigMap) {
+        let ConfigMap { sources, ignored, .. } = map;
+        self.sources.extend(sources);
+        for key in ignored {
+            let name = &file.name;
+            self.notices.push(format!(
+                "notice: key {key:?} of {name} is not read: only keys that end in .yaml are"
+            ));
+        }
+    }
+}
+
+/// Kinds, each once.
+fn listed(kinds: &[String]) -> String {
+    let mut kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds.join(", ")
+}
+
+/// What would be in force, in a few lines.
+fn summary(compiled: &Compiled) -> String {
+    let Guardrails {
+        revision,
+        mode,
+        rollout,
+        system_namespaces,
+        segments,
+        ..
+    } = &compiled.guardrails;
+    let mut lines = vec![format!("valid: {}, revision {revision}", counted(segments.len()))];
+    lines.push(format!("mode: {mode}"));
+    let cap = |(name, mode): (&NamespaceName, &Mode)| format!("{mode} in {name}");
+    let caps: Vec<String> = rollout.namespaces.iter().map(cap).collect();
+    let default = rollout.default.map(|mode| format!("{mode} elsewhere"));
+    let caps: Vec<String> = caps.into_iter().chain(default).collect();
+    if !caps.is_empty() {
+        lines.push(format!("at most: {}", caps.join(", ")));
+    }
+    lines.push(format!(
+        "can deny: {}",
+        can_deny(&compiled.guardrails.enforced(), segments)
+    ));
+    lines.push(format!("system namespaces: {}", names_of(system_namespaces)));
+    for segment in segments.iter().take(SHOWN) {
+        describe(segment, &mut lines);
+    }
+    if segments.len() > SHOWN {
+        lines.push(format!("... and {} more", counted(segments.len() - SHOWN)));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn counted(segments: usize) -> String {
+    match segments {
+        0 => "no segments".to_owned(),
+        1 => "1 segment".to_owned(),
+        count => format!("{count} segments"),
+    }
+}
+
+fn names_of<'a>(names: impl IntoIterator<Item = &'a NamespaceName>) -> String {
+    let names: Vec<&str> = names.into_iter().map(NamespaceName::as_str).collect();
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+fn can_deny(enforced: &EnforcedNamespaces, segments: &[Segment]) -> String {
+    match enforced {
+        _ if segments.is_empty() => "nothing: there is no segment".to_owned(),
+        EnforcedNamespaces::Only(names) if names.is_empty() => "nothing: nowhere does it come to Enforce".to_owned(),
+        EnforcedNamespaces::Only(names) => format!("in {}", names_of(names)),
+        EnforcedNamespaces::AllBut(names) if names.is_empty() => "in every namespace".to_owned(),
+        EnforcedNamespaces::AllBut(names) => format!("in every namespace but {}", names_of(names)),
+    }
+}
+
+fn describe(segment: &Segment, lines: &mut Vec<String>) {
+    let Segment {
+        name,
+        mode,
+        consent,
+        members,
+        clients,
+        ..
+    } = segment;
+    let consent = match consent {
+        Scope::Namespace(namespace) => format!("consent in {namespace}"),
+        Scope::Cluster => "consent at the cluster".to_owned(),
+    };
+    lines.push(format!("segment {name}: {mode}, {consent}"));
+    for (side, clauses) in [("members", members), ("clients", clients)] {
+        for (position, clause) in clauses.iter().enumerate() {
+            lines.push(format!("  {side}[{position}]: {clause}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
