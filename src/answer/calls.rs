@@ -278,7 +278,7 @@ impl Calls {
         match (self.dial)() {
             Ok(client) => self.client.store(Arc::new(client)),
             Err(error) => {
-                tracing::error!(%error, "cannot make new connections to the API server; keeping the old ones")
+                tracing::error!(%error, "cannot make new connections to the API server; keeping the old ones");
             }
         }
     }

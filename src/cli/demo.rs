@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::local::{Listen, Local};
 use crate::record;
+use crate::serve::Limits;
 use client::Client;
 use stage::Stage;
 use story::{Expected, Prints, Recorded, STORY, Scene};
@@ -40,7 +41,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 async fn play(out: &mut impl Write) -> anyhow::Result<()> {
     let (stage, mut registry) = (Stage::new()?, Registry::default());
-    let server = Local::start(stage.reviewer(&mut registry), registry, Listen::FREE).await?;
+    let server = Local::start(stage.reviewer(&mut registry), registry, Listen::FREE, Limits::default()).await?;
     let mut client = Client::connect(&server).await?;
     writeln!(
         out,

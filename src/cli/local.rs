@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::certs::{self, ServingCertificate, own};
-use crate::serve::{self, Drain, Options, Parts, PathToken, PathTokens, Readiness, Reviewer, Server};
+use crate::serve::{self, Drain, Limits, Options, Parts, PathToken, PathTokens, Readiness, Reviewer, Server};
 
 /// A running server.
 #[derive(Debug)]
@@ -44,7 +44,12 @@ impl Listen {
 
 impl Local {
     /// Serves this reviewer; `registry` holds the metrics of whoever made it.
-    pub async fn start<R: Reviewer>(reviewer: R, mut registry: Registry, listen: Listen) -> anyhow::Result<Self> {
+    pub async fn start<R: Reviewer>(
+        reviewer: R,
+        mut registry: Registry,
+        listen: Listen,
+        limits: Limits,
+    ) -> anyhow::Result<Self> {
         let readiness = Readiness::new();
         let certificate = ServingCertificate::new(
             readiness.condition("certificate"),
@@ -60,6 +65,7 @@ impl Local {
         let options = Options {
             listen: listen.reviews,
             health_listen: listen.health,
+            limits,
             // Nobody has to hear that we leave.
             drain: Drain {
                 grace: Duration::ZERO,

@@ -3,9 +3,8 @@
 pub mod demo;
 pub mod local;
 mod manifests;
-mod schema;
 mod serve;
-mod validate;
+mod standalone;
 
 use std::process::ExitCode;
 
@@ -28,10 +27,6 @@ enum Command {
     Serve(serve::Arguments),
     /// Print what ringfence is installed by: RBAC, CRDs, Deployment, self-protection.
     Manifests(manifests::Arguments),
-    /// Print the JSON Schema of a kind of configuration, or of the records.
-    Schema(schema::Arguments),
-    /// Say what is wrong with guardrails, or what they would come to.
-    Validate(validate::Arguments),
 }
 
 /// Runs one command. What goes wrong is said on stderr, with its causes, and gives exit code 1.
@@ -41,8 +36,6 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Manifests(arguments) => manifests::run(arguments),
-        Command::Schema(arguments) => schema::run(&arguments),
-        Command::Validate(arguments) => validate::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("ringfence: {error:#}");

@@ -1,7 +1,7 @@
 //! `ringfence serve`: the webhook itself. Puts the parts together: the cluster is followed into a snapshot, reviews come in
 //! over TLS, the engine decides them, decisions are recorded. Ends when told to, or when a part ends that should not.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -15,6 +15,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
+use super::local::Listen;
+use super::standalone::{self, Standalone};
 use crate::answer::{ByWebhook, Engine, Live};
 use crate::certs::files::{Files, LOOK_EVERY};
 use crate::certs::secret::{Certificate, Names};
@@ -43,13 +45,19 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", env = "POD_NAME", default_value_t = format!("ringfence-{}", std::process::id()))]
     pod_name: String,
 
-    /// Where reviews come in, over TLS
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
-    listen: SocketAddr,
+    /// Where reviews come in, over TLS; 0.0.0.0:8443 unless said otherwise, with --standalone 127.0.0.1:8443
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
 
-    /// Where /healthz, /readyz and /metrics are served, over plain HTTP
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
-    health_listen: SocketAddr,
+    /// Where /healthz, /readyz and /metrics are served, over plain HTTP; 0.0.0.0:8080 unless said otherwise, with
+    /// --standalone 127.0.0.1:8080
+    #[arg(long, value_name = "ADDRESS")]
+    health_listen: Option<SocketAddr>,
+
+    /// Serve without a cluster: guardrails and manifests (RBAC, namespaces, owners) of this folder decide, changes of it
+    /// are followed
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["tls_cert", "webhook_url", "client_ca"])]
+    standalone: Option<PathBuf>,
 
     /// Serving certificate chain, PEM; without it ringfence makes its own and keeps it in Secret ringfence-serving
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -94,6 +102,26 @@ enum LogFormat {
     Json,
 }
 
+impl Arguments {
+    /// What counts without a cluster.
+    fn standalone_in(self, directory: PathBuf) -> Standalone {
+        let defaults = Options::default();
+        let on_loopback = |address: SocketAddr| SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()));
+        Standalone {
+            directory,
+            listen: Listen {
+                reviews: self.listen.unwrap_or(on_loopback(defaults.listen)),
+                health: self.health_listen.unwrap_or(on_loopback(defaults.health_listen)),
+            },
+            limits: Limits {
+                reviews: self.max_concurrent,
+                ..Limits::default()
+            },
+            dry_runs: recorded(self.record_dry_runs),
+        }
+    }
+}
+
 /// Serves until told to end.
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     log_to_stderr(arguments.log_format);
@@ -101,7 +129,12 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start")?;
-    let outcome = runtime.block_on(run_in_cluster(arguments));
+    let outcome = runtime.block_on(async {
+        match arguments.standalone.clone() {
+            Some(directory) => standalone::run(arguments.standalone_in(directory)).await,
+            None => run_in_cluster(arguments).await,
+        }
+    });
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome.map(|()| ExitCode::SUCCESS)
 }
@@ -119,6 +152,10 @@ fn log_to_stderr(format: LogFormat) {
     }
 }
 
+fn recorded(dry_runs: bool) -> DryRuns {
+    if dry_runs { DryRuns::Recorded } else { DryRuns::Counted }
+}
+
 async fn run_in_cluster(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments {
         kubeconfig,
@@ -126,6 +163,7 @@ async fn run_in_cluster(arguments: Arguments) -> anyhow::Result<()> {
         pod_name,
         listen,
         health_listen,
+        standalone: _,
         tls_cert,
         tls_key,
         tls_ca,
@@ -154,12 +192,11 @@ async fn run_in_cluster(arguments: Arguments) -> anyhow::Result<()> {
 
     let record_metrics = record::Metrics::register(&mut registry);
     let lines = Arc::new(JsonLines::stdout(record_metrics.dropped()).context("cannot write records")?);
-    let dry_runs = if record_dry_runs {
-        DryRuns::Recorded
-    } else {
-        DryRuns::Counted
-    };
-    let recorder = Recorder::new(record_metrics, dry_runs, vec![Box::new(Arc::clone(&lines))]);
+    let recorder = Recorder::new(
+        record_metrics,
+        recorded(record_dry_runs),
+        vec![Box::new(Arc::clone(&lines))],
+    );
 
     let clients = Clients::new(&config).context("cannot make clients of the API server")?;
     let live = Live::connect(config, answer::Metrics::register(&mut registry))
@@ -191,6 +228,7 @@ async fn run_in_cluster(arguments: Arguments) -> anyhow::Result<()> {
         metrics,
         registry: Arc::new(registry),
     };
+    let defaults = Options::default();
     let client_ca = client_ca
         .map(std::fs::read)
         .transpose()
@@ -205,8 +243,8 @@ async fn run_in_cluster(arguments: Arguments) -> anyhow::Result<()> {
     };
     let server = Server::bind(
         Options {
-            listen,
-            health_listen,
+            listen: listen.unwrap_or(defaults.listen),
+            health_listen: health_listen.unwrap_or(defaults.health_listen),
             client_ca,
             limits,
             drain,
