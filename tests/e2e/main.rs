@@ -1,0 +1,10 @@
+//! ringfence as its users meet it: installed from `deploy/` on a real control plane, two replicas behind a forwarder, real
+//! kubectl. One world is shared by what does not change it; what does starts its own.
+
+mod consent;
+mod modes;
+mod outage;
+mod placements;
+mod staleness;
+mod story;
+mod world;
