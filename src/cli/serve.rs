@@ -156,6 +156,10 @@ fn recorded(dry_runs: bool) -> DryRuns {
     if dry_runs { DryRuns::Recorded } else { DryRuns::Counted }
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one part after the other, each made once and handed to the next"
+)]
 async fn run_in_cluster(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments {
         kubeconfig,
@@ -253,26 +257,34 @@ async fn run_in_cluster(arguments: Arguments) -> anyhow::Result<()> {
     )
     .await?;
 
-    let stop_recording = CancellationToken::new();
-    let recording = tokio::spawn({
-        let (recorder, stop) = (Arc::clone(&recorder), stop_recording.clone());
-        async move { recorder.run(stop).await }
-    });
-    let (stop_serving, stop_following) = (CancellationToken::new(), CancellationToken::new());
-    let serve = server.run(stop_serving.clone().cancelled_owned());
-    let follow = cluster::run(clients, options, outputs, stop_following.clone());
     let files = async move {
         match files {
             Some(files) => files.follow(serving, LOOK_EVERY).await,
             None => std::future::pending().await,
         }
     };
-    let outcome = tokio::select! {
-        outcome = until_told(serve, &stop_serving, follow, &stop_following) => outcome,
-        never = files => match never {},
+    let (stop_serving, stop_following) = (CancellationToken::new(), CancellationToken::new());
+    let serve = server.run(stop_serving.clone().cancelled_owned());
+    let follow = cluster::run(clients, options, outputs, stop_following.clone());
+    let serving = async {
+        tokio::select! {
+            outcome = until_told(serve, &stop_serving, follow, &stop_following) => outcome,
+            never = files => match never {},
+        }
     };
-    stop_recording.cancel();
-    if recording.await.is_err() || !lines.close(LAST_RECORDS).await {
+    Box::pin(recording(recorder, &lines, serving)).await
+}
+
+/// Serves with a recorder that tells of repetitions meanwhile; at the end all that it still holds is written.
+async fn recording<T>(recorder: Arc<Recorder>, lines: &JsonLines, serving: impl Future<Output = T>) -> T {
+    let stop = CancellationToken::new();
+    let telling = tokio::spawn({
+        let stop = stop.clone();
+        async move { recorder.run(stop).await }
+    });
+    let outcome = serving.await;
+    stop.cancel();
+    if telling.await.is_err() || !lines.close(LAST_RECORDS).await {
         tracing::warn!("not all records could be written");
     }
     outcome
@@ -296,12 +308,11 @@ async fn until_told(
         () = &mut serve => anyhow::bail!("the server ended; this is a defect, restart ringfence and report it"),
     };
     stop_serving.cancel();
-    let ended = match ended {
-        Some(outcome) => {
-            serve.await;
-            outcome
-        }
-        None => tokio::select! {
+    let ended = if let Some(outcome) = ended {
+        serve.await;
+        outcome
+    } else {
+        tokio::select! {
             () = &mut serve => {
                 stop_following.cancel();
                 follow.await
@@ -310,7 +321,7 @@ async fn until_told(
                 serve.await;
                 outcome
             }
-        },
+        }
     };
     ended.map_err(Into::into)
 }
