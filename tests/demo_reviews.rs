@@ -17,7 +17,7 @@ use regex::{Captures, Regex};
 use ringfence::cli::demo::stage::Stage;
 use ringfence::cli::demo::story::{Player, Prints, STORY, Scene};
 use ringfence::cli::local::{Listen, Local};
-use ringfence::serve::{Reply, Reviewer};
+use ringfence::serve::{Limits, Reply, Reviewer};
 use ringfence_controlplane::{
     ControlPlane, Controllers, Kubectl, Nodes, Options, User, started_or_skipped, wait_until,
 };
@@ -63,7 +63,7 @@ fn the_demo_plays_what_a_real_api_server_sends_and_prints_what_kubectl_prints() 
         tape: Arc::clone(&tape),
     };
     let server = runtime
-        .block_on(Local::start(reviewer, registry, Listen::FREE))
+        .block_on(Local::start(reviewer, registry, Listen::FREE, Limits::default()))
         .expect("it serves");
     let token = prepare(&cluster, &server);
 

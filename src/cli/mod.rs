@@ -3,8 +3,10 @@
 pub mod demo;
 pub mod local;
 mod manifests;
+mod schema;
 mod serve;
 mod standalone;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -25,6 +27,10 @@ enum Command {
     Demo(demo::Arguments),
     /// Serve the webhook: follow the cluster, decide reviews, record decisions.
     Serve(serve::Arguments),
+    /// Print the JSON Schema of a kind of configuration, or of the records.
+    Schema(schema::Arguments),
+    /// Say what is wrong with guardrails, or what they would come to.
+    Validate(validate::Arguments),
     /// Print what ringfence is installed by: RBAC, CRDs, Deployment, self-protection.
     Manifests(manifests::Arguments),
 }
@@ -35,6 +41,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let outcome: anyhow::Result<ExitCode> = match command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
+        Command::Validate(arguments) => validate::run(&arguments),
         Command::Manifests(arguments) => manifests::run(arguments),
     };
     outcome.unwrap_or_else(|error| {

@@ -8,6 +8,7 @@
 //! - `kubectl`, `http`: asking the API server as somebody;
 //! - `forward`, `watch_gate`: what stands between the API server and a replica, and how it fails;
 //! - `ringfence`, `records`: ringfence installed from its manifests, its replicas as processes here;
+//! - `playground`: all of that with the guardrails of `policies/hollowdb`, and things to try;
 //! - `shared`: one control plane for the tests of a binary, and skipping where there is none.
 //!
 //! Functions that tests call to ask something panic where the answer is not the expected one, as
@@ -24,6 +25,7 @@ mod http;
 mod kubeconfig;
 mod kubectl;
 mod options;
+mod playground;
 mod ports;
 mod process;
 mod records;
@@ -39,6 +41,7 @@ pub use forward::{Forwarder, Reach};
 pub use http::{Request, Response};
 pub use kubectl::{CallFailed, Kubectl, Output};
 pub use options::{Controllers, Nodes, Options, User};
+pub use playground::{Outcome, Playground, Step};
 pub use ports::free_port;
 pub use process::{Launch, Process, Signal, Stdout};
 pub use records::Records;

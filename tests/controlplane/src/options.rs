@@ -104,15 +104,14 @@ impl User {
         format!("token-of-{name}-{}", self.uid)
     }
 
-    /// Its line in kube-apiserver's `--token-auth-file`.
+    /// Its line in kube-apiserver's `--token-auth-file`. Without a fourth column where there are no
+    /// groups: an empty one is a group of the name "".
     pub(crate) fn token_line(&self) -> String {
-        format!(
-            "{},\"{}\",\"{}\",\"{}\"\n",
-            self.token(),
-            self.name,
-            self.uid,
-            self.groups.join(",")
-        )
+        let groups = match self.groups.as_slice() {
+            [] => String::new(),
+            groups => format!(",\"{}\"", groups.join(",")),
+        };
+        format!("{},\"{}\",\"{}\"{groups}\n", self.token(), self.name, self.uid)
     }
 }
 
@@ -124,5 +123,13 @@ mod tests {
     fn the_token_line_quotes_what_may_hold_commas() {
         let user = User::new("mallory").in_groups(["dev", "web"]).with_uid("7");
         assert_eq!(user.token_line(), "token-of-mallory-7,\"mallory\",\"7\",\"dev,web\"\n");
+    }
+
+    #[test]
+    fn a_user_of_no_group_has_no_group_without_a_name() {
+        assert_eq!(
+            User::new("eve").token_line(),
+            "token-of-eve-uid-of-eve,\"eve\",\"uid-of-eve\"\n"
+        );
     }
 }

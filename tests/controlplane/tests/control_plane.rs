@@ -7,9 +7,10 @@ use ringfence_controlplane::{ControlPlane, Options, Shared, User, wait_until};
 use serde_json::{Value, json};
 
 static CLUSTER: Shared<ControlPlane> = Shared::new(|| {
-    ControlPlane::start(&Options::with_users([User::new("mallory")
-        .in_groups(["dev", "web"])
-        .with_uid("uid-7")]))
+    ControlPlane::start(&Options::with_users([
+        User::new("eve"),
+        User::new("mallory").in_groups(["dev", "web"]).with_uid("uid-7"),
+    ]))
 });
 
 const PATIENCE: &str = "--timeout=60s";
@@ -59,6 +60,12 @@ fn users_are_who_they_say() {
     assert_eq!(info["username"], "mallory");
     assert_eq!(info["uid"], "uid-7");
     assert_eq!(info["groups"], json!(["dev", "web", "system:authenticated"]));
+    let alone = cluster
+        .kubectl("eve")
+        .args(["auth", "whoami", "-o", "json"])
+        .run()
+        .json();
+    assert_eq!(alone["status"]["userInfo"]["groups"], json!(["system:authenticated"]));
     let refused = cluster.kubectl("mallory").args(["get", "secrets"]).run().refused();
     assert!(
         refused.contains("User \"mallory\" cannot list resource \"secrets\""),

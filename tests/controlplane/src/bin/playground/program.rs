@@ -1,19 +1,19 @@
 //! The `ringfence` program that the playground runs: a release build by cargo, fresh or kept.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 /// Has cargo build it, with cargo's own words on stderr; gives its file.
-pub(crate) fn built(workspace: &Path) -> Result<PathBuf, Box<dyn Error>> {
+pub(crate) fn built() -> Result<PathBuf, Box<dyn Error>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let build = ["build", "--release", "--package", "ringfence", "--bin", "ringfence"];
     let output = Command::new(cargo)
         .args(build)
         .arg("--message-format=json-render-diagnostics")
-        .current_dir(workspace)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {
