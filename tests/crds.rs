@@ -110,13 +110,13 @@ fn discovery(cluster: &ControlPlane) {
 /// Writes an object and its status, and gives back what the API server made of it.
 fn published(cluster: &ControlPlane, resource: &str, object: &Value) -> Value {
     apply(cluster, object);
+    let status = json!({"status": object["status"]});
     let name = object["metadata"]["name"].as_str().expect("a name");
     let path = format!("/apis/ringfence.dev/v1alpha1/{resource}/{name}");
-    let patch = json!({"status": object["status"]});
     cluster
         .request("admin", "PATCH", &format!("{path}/status?fieldValidation=Strict"))
         .header("content-type", "application/merge-patch+json")
-        .body(patch.to_string())
+        .body(status.to_string())
         .send()
         .ok();
     cluster.request("admin", "GET", &path).send().ok()
@@ -156,7 +156,9 @@ fn what_is_published_is_kept_whole_and_shown() {
     let columns: Vec<String> = words(0).split_whitespace().map(str::to_owned).collect();
     assert_eq!(
         columns,
-        ["NAME", "MEMBERS", "CLIENTS", "ISOLATED", "MODE", "CONSENT", "AGE"]
+        [
+            "NAME", "MEMBERS", "MEMBER", "PODS", "CLIENTS", "CLIENT", "PODS", "ISOLATED", "MODE", "CONSENT", "AGE"
+        ]
     );
     for shown in ["payments-db", "app=hollowdb in payments", "Enforce", "payments "] {
         assert!(words(1).contains(shown), "{table}");
@@ -177,8 +179,29 @@ fn what_is_published_is_kept_whole_and_shown() {
         .run()
         .ok();
     assert!(explained.contains("needs `join`"), "{explained}");
+    every_field_is_kept(&cluster);
     misspelt_fields_are_refused(&cluster);
     can_i_answers_what_rbac_says(&cluster);
+}
+
+/// Documents that use every field there is, as configuration is written.
+const EVERYTHING: &str = include_str!("../core/src/guardrails/tests/everything.yaml");
+
+fn every_field_is_kept(cluster: &ControlPlane) {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(EVERYTHING).expect("YAML");
+    assert!(documents.len() >= 4, "every kind is there");
+    for document in documents {
+        let kind = document["kind"].as_str().expect("a kind");
+        let plural = crds()
+            .into_iter()
+            .find(|crd| crd.spec.names.kind == kind)
+            .expect("a CRD")
+            .spec
+            .names
+            .plural;
+        let kept = published(cluster, &plural, &document);
+        assert_eq!(kept["spec"], document["spec"], "{kind}");
+    }
 }
 
 fn misspelt_fields_are_refused(cluster: &ControlPlane) {

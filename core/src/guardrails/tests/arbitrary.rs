@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 
+use super::guardrails_with;
 use crate::guardrails::{Source, compile};
+use crate::labels::{Labels, Operator, Requirement, Selector};
 
 /// Every field of every kind, so that mutations reach all of the reading code.
 const EVERYTHING: &str = include_str!("everything.yaml");
@@ -36,6 +38,43 @@ fn everything_is_of_the_right_shape() {
     for problem in problems.0 {
         assert!(problem.message.contains("is not yet supported"), "{problem}");
     }
+}
+
+/// One requirement as written.
+type Written = (&'static str, &'static str, Vec<&'static str>);
+
+fn requirement() -> impl Strategy<Value = Written> {
+    let key = prop::sample::select(vec!["k1", "k2"]);
+    let values = prop::sample::subsequence(vec!["v1", "v2", "v3"], 1..3);
+    (
+        key,
+        prop::sample::select(vec!["In", "NotIn", "Exists", "DoesNotExist"]),
+        values,
+    )
+        .prop_map(|(key, operator, values)| match operator {
+            "In" | "NotIn" => (key, operator, values),
+            _ => (key, operator, Vec::new()),
+        })
+}
+
+/// Whether any pod at all matches: every combination of the values that are named, one that is not, and absence.
+fn can_match(requirements: &[Written]) -> bool {
+    let compiled = |(key, operator, values): &Written| Requirement {
+        key: (*key).to_owned(),
+        operator: Operator::new(operator, values.iter().map(|value| (*value).to_owned()).collect()).expect("valid"),
+    };
+    let selector = Selector::new(requirements.iter().map(compiled).collect());
+    let choices = [None, Some("v1"), Some("v2"), Some("v3"), Some("other")];
+    choices.iter().any(|first| {
+        choices.iter().any(|second| {
+            let pairs = [("k1", first), ("k2", second)];
+            let labels: Labels<'_> = pairs
+                .into_iter()
+                .filter_map(|(key, value)| Some((key, (*value)?)))
+                .collect();
+            selector.matches(&labels)
+        })
+    })
 }
 
 proptest! {
@@ -76,5 +115,22 @@ proptest! {
             .flat_map(|(line, choice)| std::iter::repeat_n(format!("{line}\n"), match choice { 0 => 0, 1 => 2, _ => 1 }))
             .collect();
         answers(&text)?;
+    }
+
+    #[test]
+    fn a_selector_is_refused_where_no_pod_can_match_it(requirements in prop::collection::vec(requirement(), 0..6)) {
+        let expression = |(key, operator, values): &Written| match values.as_slice() {
+            [] => format!("{{key: {key}, operator: {operator}}}"),
+            values => format!("{{key: {key}, operator: {operator}, values: [{}]}}", values.join(", ")),
+        };
+        let expressions: Vec<String> = requirements.iter().map(expression).collect();
+        let text = guardrails_with("{}")
+            + &format!(
+                "---\n{{apiVersion: ringfence.dev/v1alpha1, kind: Segment, metadata: {{name: s}}, spec: {{members: \
+                 [{{namespaces: [a], podSelector: {{matchExpressions: [{}]}}}}]}}}}\n",
+                expressions.join(", ")
+            );
+        let compiled = compile(&[Source { name: "a.yaml".to_owned(), text }]);
+        prop_assert_eq!(compiled.is_ok(), can_match(&requirements), "{:?}: {:?}", requirements, compiled.err());
     }
 }
