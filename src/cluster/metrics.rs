@@ -41,6 +41,7 @@ struct Pass {
 impl Metrics {
     /// Registers them.
     pub fn register(registry: &mut Registry) -> Self {
+        let registry = registry.sub_registry_with_prefix("ringfence");
         let metrics = Self::default();
         registry.register(
             "guardrails_valid",
