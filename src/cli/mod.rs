@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod local;
+mod grant;
 mod manifests;
 mod schema;
 mod serve;
@@ -31,6 +32,8 @@ enum Command {
     Schema(schema::Arguments),
     /// Say what is wrong with guardrails, or what they would come to.
     Validate(validate::Arguments),
+    /// Print the binding that lets somebody use a segment, own one, or configure ringfence.
+    Grant(grant::Arguments),
     /// Print what ringfence is installed by: RBAC, CRDs, Deployment, self-protection.
     Manifests(manifests::Arguments),
 }
@@ -43,6 +46,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
+        Command::Grant(arguments) => grant::run(arguments),
         Command::Manifests(arguments) => manifests::run(arguments),
     };
     outcome.unwrap_or_else(|error| {

@@ -3,6 +3,7 @@
 
 mod bundle;
 pub mod crds;
+pub mod grants;
 pub mod names;
 pub mod published;
 mod rbac;

@@ -20,6 +20,17 @@ pub(super) struct RoleHead {
     metadata: ObjectMeta,
 }
 
+impl RoleHead {
+    /// Of kind `Role` or `ClusterRole`.
+    pub(super) fn new(kind: &'static str, metadata: ObjectMeta) -> Self {
+        Self {
+            api_version: "rbac.authorization.k8s.io/v1",
+            kind,
+            metadata,
+        }
+    }
+}
+
 /// A Role or ClusterRole with the reason of each rule.
 #[derive(Debug)]
 pub(super) struct ExplainedRole {
@@ -88,27 +99,19 @@ pub(super) fn viewer() -> ExplainedRole {
     };
     let why = "The published view is cluster-scoped, so this says something only where it is bound at the cluster.";
     ExplainedRole {
-        head: head("ClusterRole", metadata),
+        head: RoleHead::new("ClusterRole", metadata),
         rules: vec![(why.to_owned(), read)],
     }
 }
 
 fn explained(kind: &'static str, metadata: ObjectMeta, place: Place) -> ExplainedRole {
     ExplainedRole {
-        head: head(kind, metadata),
+        head: RoleHead::new(kind, metadata),
         rules: rights()
             .iter()
             .filter(|right| right.place == place)
             .flat_map(rules)
             .collect(),
-    }
-}
-
-fn head(kind: &'static str, metadata: ObjectMeta) -> RoleHead {
-    RoleHead {
-        api_version: "rbac.authorization.k8s.io/v1",
-        kind,
-        metadata,
     }
 }
 

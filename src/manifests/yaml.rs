@@ -43,6 +43,14 @@ impl Documents {
         Ok(())
     }
 
+    /// Adds one document with a comment above it.
+    pub fn push_explained<T: Serialize>(&mut self, comment: &str, document: &T) -> Result<(), Unwritable> {
+        self.text.push_str(if self.count > 0 { "---\n" } else { "" });
+        self.text.push_str(&as_comment(comment));
+        self.count = 0;
+        self.push(document)
+    }
+
     /// Adds one document that ends in a list, each item with its own comment above it.
     pub fn push_listing<H: Serialize, I: Serialize>(
         &mut self,

@@ -1,0 +1,240 @@
+//! `ringfence grant`: prints the binding that settles a denial, or makes somebody the owner of a segment. It writes
+//! nothing: what it prints is for `kubectl apply -f -`, by somebody whom RBAC lets.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use ringfence_core::guardrails::{Guardrails, Source, compile};
+use ringfence_core::model::{GROUP, NamespaceName, Scope, SegmentName, Verb};
+
+use crate::manifests::grants::{self, Subject};
+use crate::manifests::names;
+use crate::manifests::roles::SEGMENT_VERBS;
+
+/// Arguments of `ringfence grant`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ringfence grant connect segments/payments-db --user mallory | kubectl apply -f -
+  ringfence grant join segments/payments-db --serviceaccount ci:deployer | kubectl apply -f -
+  ringfence grant own segments/payments-db --group team-payments | kubectl apply -f -
+  ringfence grant configure guardrails/default --user olga | kubectl apply -f -")]
+pub(super) struct Arguments {
+    /// What they may do: join, connect or manage a segment, own one (give these to others), or configure ringfence.
+    #[arg(value_name = "VERB")]
+    verb: Word,
+    /// On what: segments/NAME, or guardrails/default.
+    #[arg(value_name = "RESOURCE/NAME")]
+    target: Target,
+    #[command(flatten)]
+    subjects: Subjects,
+    #[command(flatten)]
+    consent: Consent,
+    /// The namespace that ringfence is installed in.
+    #[arg(long, value_name = "NAMESPACE", default_value = names::NAMESPACE)]
+    installed_in: NamespaceArgument,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct Subjects {
+    /// A user, by the name that the API server sees.
+    #[arg(long = "user", value_name = "USER", value_parser = Subject::user)]
+    users: Vec<Subject>,
+    /// A group.
+    #[arg(long = "group", value_name = "GROUP", value_parser = Subject::group)]
+    groups: Vec<Subject>,
+    /// A service account.
+    #[arg(long = "serviceaccount", value_name = "NAMESPACE:NAME", value_parser = Subject::service_account)]
+    service_accounts: Vec<Subject>,
+}
+
+/// Where the segment's owner consents. Asked of the cluster where none is given.
+#[derive(Debug, Args)]
+struct Consent {
+    /// Read where the owner consents from these guardrails instead of the cluster.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["namespace", "cluster", "kubeconfig"])]
+    guardrails: Vec<PathBuf>,
+    /// The owner consents in this namespace: ask nobody.
+    #[arg(long, short, value_name = "NAMESPACE", conflicts_with_all = ["cluster", "kubeconfig"])]
+    namespace: Option<NamespaceArgument>,
+    /// Grant at the cluster: ask nobody. Needed for segments whose consent is the cluster, and for `manage`, which lets
+    /// one create a consent namespace that does not exist yet.
+    #[arg(long, conflicts_with = "kubeconfig")]
+    cluster: bool,
+    /// The cluster to ask; default as for kubectl.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+}
+
+/// A verb, or `own`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Own,
+    Verb(Verb),
+}
+
+/// What a grant is on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Target {
+    Segment(SegmentName),
+    Guardrails,
+}
+
+#[derive(Debug, Clone)]
+struct NamespaceArgument(NamespaceName);
+
+impl FromStr for Word {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = SEGMENT_VERBS.iter().map(|(verb, _)| *verb).chain([Verb::Configure]);
+        match known.into_iter().find(|verb| verb.as_str() == text) {
+            Some(verb) => Ok(Self::Verb(verb)),
+            None if text == "own" => Ok(Self::Own),
+            None if NOT_YET.iter().any(|verb| verb.as_str() == text) => {
+                Err("nothing asks for this permission in this version, so granting it would say nothing".to_owned())
+            }
+            None => Err("use join, connect, manage, own or configure".to_owned()),
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (resource, name) = text.split_once('/').ok_or("write RESOURCE/NAME, e.g. segments/payments-db")?;
+        let resource = resource.strip_suffix(&format!(".{GROUP}")).unwrap_or(resource);
+        match (resource, name) {
+            ("segments" | "segment", name) => SegmentName::new(name).map(Self::Segment).map_err(|error| error.to_string()),
+            ("guardrails", "default") => Ok(Self::Guardrails),
+            ("guardrails", _) => Err("the guardrails are called default: write guardrails/default".to_owned()),
+            (other, _) => Err(format!("nothing is granted on {other:?}: write segments/NAME or guardrails/default")),
+        }
+    }
+}
+
+impl FromStr for NamespaceArgument {
+    type Err = ringfence_core::model::InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        NamespaceName::new(text).map(Self)
+    }
+}
+
+impl fmt::Display for NamespaceArgument {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// Runs it.
+pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let Arguments { verb, target, subjects, consent, installed_in } = arguments;
+    let Subjects { users, groups, service_accounts } = subjects;
+    let subjects = [users, groups, service_accounts].concat();
+    let text = match (verb, target) {
+        (Word::Verb(Verb::Configure), Target::Guardrails) => grants::configuration(&installed_in.0, &subjects)?,
+        (Word::Own, Target::Segment(segment)) => {
+            let scope = consent.of(&segment, &installed_in.0)?;
+            grants::ownership(&segment, &scope, &subjects)?
+        }
+        (Word::Verb(verb), Target::Segment(segment)) => {
+            let Some((_, meaning)) = SEGMENT_VERBS.iter().find(|(known, _)| *known == verb) else {
+                bail!("{verb} is granted on guardrails/default, not on a segment");
+            };
+            let scope = consent.of(&segment, &installed_in.0)?;
+            grants::on_segment(verb, meaning, &segment, &scope, &subjects)?
+        }
+        (_, Target::Guardrails) => bail!("on guardrails/default there is `configure` alone"),
+    };
+    // Comments are lost on the way to kubectl; these are to be seen.
+    for warning in subjects.iter().filter_map(Subject::warning) {
+        eprintln!("{warning}");
+    }
+    print!("{text}");
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Consent {
+    fn of(self, segment: &SegmentName, installed_in: &NamespaceName) -> anyhow::Result<Scope> {
+        let Self { guardrails, namespace, cluster, kubeconfig } = self;
+        if let Some(NamespaceArgument(namespace)) = namespace {
+            return Ok(Scope::Namespace(namespace));
+        }
+        if cluster {
+            return Ok(Scope::Cluster);
+        }
+        if !guardrails.is_empty() {
+            let sources: Vec<Source> = guardrails.iter().map(|file| super::manifests::source(file)).collect::<Result<_, _>>()?;
+            return declared(&compile(&sources)?.guardrails, segment);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(asked(kubeconfig, segment, installed_in)).with_context(|| {
+            format!(
+                "cannot learn where the owner of segment {segment} consents; say it with --namespace NAMESPACE (or \
+                 --cluster), or give the guardrails with --guardrails FILE"
+            )
+        })
+    }
+}
+
+fn declared(guardrails: &Guardrails, segment: &SegmentName) -> anyhow::Result<Scope> {
+    let segments = &guardrails.segments;
+    if let Some(found) = segments.iter().find(|known| known.name == *segment) {
+        return Ok(found.consent.clone());
+    }
+    let names: Vec<&str> = segments.iter().map(|known| known.name.as_str()).collect();
+    bail!("there is no segment {segment}; there are: {}", if names.is_empty() { "none".to_owned() } else { names.join(", ") })
+}
+
+/// Asks the cluster: the published segment, which many may read, else our ConfigMap, which few may.
+async fn asked(kubeconfig: Option<PathBuf>, segment: &SegmentName, installed_in: &NamespaceName) -> anyhow::Result<Scope> {
+    let config = match kubeconfig {
+        Some(file) => {
+            let read = Kubeconfig::read_from(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?
+        }
+        None => Config::infer().await?,
+    };
+    let client = Client::try_from(config)?;
+    let published = match published(&client, segment).await {
+        Ok(scope) => return Ok(scope),
+        Err(error) => error,
+    };
+    configured(&client, segment, installed_in).await.map_err(|error| {
+        anyhow::anyhow!("the published segment: {published:#}; ConfigMap {} in {installed_in}: {error:#}", names::GUARDRAILS)
+    })
+}
+
+async fn published(client: &Client, segment: &SegmentName) -> anyhow::Result<Scope> {
+    let kind = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, "v1alpha1", "Segment"), "segments");
+    let object = Api::<DynamicObject>::all_with(client.clone(), &kind).get(segment.as_str()).await?;
+    let spec = object.data.get("spec").cloned().unwrap_or_default();
+    let document = |kind: &str, name: &str, spec: serde_json::Value| {
+        serde_json::json!({"apiVersion": format!("{GROUP}/v1alpha1"), "kind": kind, "metadata": {"name": name}, "spec": spec})
+    };
+    // JSON is YAML: what is published is read as what was written, so that both mean the same.
+    let sources = [
+        ("guardrails", document("Guardrails", "default", serde_json::json!({}))),
+        ("segment", document("Segment", segment.as_str(), spec)),
+    ]
+    .map(|(name, document)| Source { name: name.to_owned(), text: document.to_string() });
+    declared(&compile(&sources)?.guardrails, segment)
+}
+
+async fn configured(client: &Client, segment: &SegmentName, installed_in: &NamespaceName) -> anyhow::Result<Scope> {
+    let written = Api::<ConfigMap>::namespaced(client.clone(), installed_in.as_str()).get(names::GUARDRAILS).await?;
+    let keys = written.data.unwrap_or_default().into_iter().filter(|(key, _)| key.ends_with(".yaml"));
+    let sources: Vec<Source> = keys.map(|(name, text)| Source { name, text }).collect();
+    declared(&compile(&sources)?.guardrails, segment)
+}
