@@ -61,9 +61,8 @@ rules:
 - {apiGroups: [""], resources: [pods/eviction], verbs: [create]}
 "#;
 
-static CLUSTER: SharedControlPlane = SharedControlPlane::new(|| {
-    Options::with_users([EDITOR, TENANT, PLATFORM, OWNER, DRAINER, NOBODY].map(User::new))
-});
+static CLUSTER: SharedControlPlane =
+    SharedControlPlane::new(|| Options::with_users([EDITOR, TENANT, PLATFORM, OWNER, DRAINER, NOBODY].map(User::new)));
 
 /// The control plane with ringfence installed, but not running.
 fn installed() -> Option<&'static ControlPlane> {
@@ -77,21 +76,54 @@ fn install(cluster: &ControlPlane) {
     let admin = || cluster.kubectl("admin");
     let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
     admin().args(["apply", "-k", deploy]).run().ok();
-    admin().args(["create", "-f", &format!("{deploy}/guardrails.yaml")]).run().ok();
+    admin()
+        .args(["create", "-f", &format!("{deploy}/guardrails.yaml")])
+        .run()
+        .ok();
     admin().args(["apply", "-f", "-"]).stdin(RIGHTS).run().ok();
-    for (user, role) in [(EDITOR, "clusterrole=edit"), (OWNER, "clusterrole=edit"), (TENANT, "role=tenant"), (OWNER, "role=configure")] {
+    for (user, role) in [
+        (EDITOR, "clusterrole=edit"),
+        (OWNER, "clusterrole=edit"),
+        (TENANT, "role=tenant"),
+        (OWNER, "role=configure"),
+    ] {
         let name = format!("{user}-{}", role.replace('=', "-"));
         let (role, user) = (format!("--{role}"), format!("--user={user}"));
-        in_namespace(cluster, "admin").args(["create", "rolebinding", &name, &role, &user]).run().ok();
+        in_namespace(cluster, "admin")
+            .args(["create", "rolebinding", &name, &role, &user])
+            .run()
+            .ok();
     }
     for user in [PLATFORM, DRAINER] {
         let (role, subject) = (format!("--clusterrole={user}"), format!("--user={user}"));
-        admin().args(["create", "clusterrolebinding", user, &role, &subject]).run().ok();
+        admin()
+            .args(["create", "clusterrolebinding", user, &role, &subject])
+            .run()
+            .ok();
     }
-    in_namespace(cluster, "admin").args(["create", "secret", "generic", "ringfence-serving", "--from-literal=path=x"]).run().ok();
-    in_namespace(cluster, "admin").args(["rollout", "status", "deployment/ringfence", "--timeout=60s"]).run().ok();
-    let probe = || in_namespace(cluster, TENANT).args(["create", "configmap", "probe", "--dry-run=server"]).run();
-    wait_until(PATIENCE, "the policy to be in force", || probe().stderr.contains(SAYS).then_some(())).expect("it is in force");
+    in_namespace(cluster, "admin")
+        .args([
+            "create",
+            "secret",
+            "generic",
+            "ringfence-serving",
+            "--from-literal=path=x",
+        ])
+        .run()
+        .ok();
+    in_namespace(cluster, "admin")
+        .args(["rollout", "status", "deployment/ringfence", "--timeout=60s"])
+        .run()
+        .ok();
+    let probe = || {
+        in_namespace(cluster, TENANT)
+            .args(["create", "configmap", "probe", "--dry-run=server"])
+            .run()
+    };
+    wait_until(PATIENCE, "the policy to be in force", || {
+        probe().stderr.contains(SAYS).then_some(())
+    })
+    .expect("it is in force");
 }
 
 fn in_namespace(cluster: &ControlPlane, user: &str) -> Kubectl {
@@ -104,10 +136,15 @@ fn pod(cluster: &ControlPlane) -> String {
 }
 
 fn pods(cluster: &ControlPlane) -> Vec<String> {
-    let list = in_namespace(cluster, "admin").args(["get", "pods", "-l", "app.kubernetes.io/name=ringfence", "-o", "json"]).run().json();
+    let list = in_namespace(cluster, "admin")
+        .args(["get", "pods", "-l", "app.kubernetes.io/name=ringfence", "-o", "json"])
+        .run()
+        .json();
     let pods = list["items"].as_array().expect("a list").iter();
     let standing = pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
-    standing.map(|pod| pod["metadata"]["name"].as_str().expect("a name").to_owned()).collect()
+    standing
+        .map(|pod| pod["metadata"]["name"].as_str().expect("a name").to_owned())
+        .collect()
 }
 
 /// A plain request: method, path (`POD` stands for a pod of ours), body.
@@ -142,11 +179,19 @@ fn attacks() -> Vec<Attack> {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "tenant"}, "subjects": []});
     let debug = json!({"spec": {"ephemeralContainers": [container]}});
     vec![
-        ("PATCH", "api/v1/configmaps/ringfence-guardrails", json!({"data": {"guardrails.yaml": ""}})),
+        (
+            "PATCH",
+            "api/v1/configmaps/ringfence-guardrails",
+            json!({"data": {"guardrails.yaml": ""}}),
+        ),
         ("DELETE", "api/v1/configmaps/ringfence-guardrails", Value::Null),
         ("DELETE", "api/v1/configmaps", Value::Null),
         ("POST", "api/v1/configmaps", core("ConfigMap", "ringfence-last-good")),
-        ("PATCH", "api/v1/secrets/ringfence-serving", json!({"stringData": {"path": "known"}})),
+        (
+            "PATCH",
+            "api/v1/secrets/ringfence-serving",
+            json!({"stringData": {"path": "known"}}),
+        ),
         ("DELETE", "api/v1/secrets/ringfence-serving", Value::Null),
         ("POST", "api/v1/secrets", token_secret),
         ("POST", "api/v1/serviceaccounts/ringfence/token", token),
@@ -165,11 +210,27 @@ fn attacks() -> Vec<Attack> {
         ("POST", "api/v1/pods/POD/portforward", Value::Null),
         ("GET", "api/v1/pods/POD:8080/proxy/metrics", Value::Null),
         ("GET", "api/v1/services/https:ringfence:443/proxy/", Value::Null),
-        ("PATCH", "api/v1/services/ringfence", json!({"spec": {"selector": {"app": "decoy"}}})),
+        (
+            "PATCH",
+            "api/v1/services/ringfence",
+            json!({"spec": {"selector": {"app": "decoy"}}}),
+        ),
         ("DELETE", "api/v1/services/ringfence", Value::Null),
-        ("PATCH", "api/v1/resourcequotas/ringfence-critical-pods", json!({"spec": {"hard": {"pods": "0"}}})),
-        ("PATCH", "apis/apps/v1/deployments/ringfence", json!({"spec": {"template": {"spec": {"priorityClassName": null}}}})),
-        ("PATCH", "apis/apps/v1/deployments/ringfence/scale", json!({"spec": {"replicas": 0}})),
+        (
+            "PATCH",
+            "api/v1/resourcequotas/ringfence-critical-pods",
+            json!({"spec": {"hard": {"pods": "0"}}}),
+        ),
+        (
+            "PATCH",
+            "apis/apps/v1/deployments/ringfence",
+            json!({"spec": {"template": {"spec": {"priorityClassName": null}}}}),
+        ),
+        (
+            "PATCH",
+            "apis/apps/v1/deployments/ringfence/scale",
+            json!({"spec": {"replicas": 0}}),
+        ),
         ("PATCH", "apis/apps/v1/deployments/ringfence/status", label.clone()),
         ("DELETE", "apis/apps/v1/deployments/ringfence", Value::Null),
         ("DELETE", "apis/apps/v1/deployments", Value::Null),
@@ -182,7 +243,11 @@ fn attacks() -> Vec<Attack> {
         ("DELETE", "apis/policy/v1/poddisruptionbudgets/ringfence", Value::Null),
         ("POST", "apis/rbac.authorization.k8s.io/v1/roles", role),
         ("POST", "apis/rbac.authorization.k8s.io/v1/rolebindings", bound),
-        ("DELETE", "apis/rbac.authorization.k8s.io/v1/rolebindings/ringfence", Value::Null),
+        (
+            "DELETE",
+            "apis/rbac.authorization.k8s.io/v1/rolebindings/ringfence",
+            Value::Null,
+        ),
     ]
 }
 
@@ -198,7 +263,11 @@ fn send(cluster: &ControlPlane, user: &str, (method, path, body): &Attack, pod: 
     let path = format!("{api}/namespaces/{NAMESPACE}/{}", rest.replace("POD", pod));
     let request = cluster.request(user, method, &path);
     let body: Value = serde_json::from_str(&body.to_string().replace("POD", pod)).expect("still JSON");
-    let response = if body.is_null() { request.send() } else { request.json(&body).send() };
+    let response = if body.is_null() {
+        request.send()
+    } else {
+        request.json(&body).send()
+    };
     (response.status, response.text)
 }
 
@@ -228,5 +297,8 @@ fn an_editor_of_the_namespace_changes_nothing() {
         assert_eq!(status, 403, "{} {}: {text}", attack.0, attack.1);
         by_policy += usize::from(text.contains(SAYS));
     }
-    assert!(by_policy > 20, "RBAC alone refuses an editor only {by_policy} times less");
+    assert!(
+        by_policy > 20,
+        "RBAC alone refuses an editor only {by_policy} times less"
+    );
 }

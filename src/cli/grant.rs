@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
+use ringfence_core::guardrails::documents::{CheckName, Consent as Consented, SegmentSpec};
 use ringfence_core::guardrails::{Guardrails, Source, compile};
 use ringfence_core::model::{GROUP, NamespaceName, Scope, SegmentName, Verb};
 
@@ -26,12 +27,14 @@ Examples:
   ringfence grant connect segments/payments-db --user mallory | kubectl apply -f -
   ringfence grant join segments/payments-db --serviceaccount ci:deployer | kubectl apply -f -
   ringfence grant own segments/payments-db --group team-payments | kubectl apply -f -
+  ringfence grant waive policychecks/HostAccess --cluster --group platform | kubectl apply -f -
   ringfence grant configure guardrails/default --user olga | kubectl apply -f -")]
 pub(super) struct Arguments {
-    /// What they may do: join, connect or manage a segment, own one (give these to others), or configure ringfence.
+    /// What they may do: join, connect, enter or manage a segment; own one, which is to give these to others; waive a
+    /// check; configure ringfence.
     #[arg(value_name = "VERB")]
     verb: Word,
-    /// On what: segments/NAME, or guardrails/default.
+    /// On what: segments/NAME, policychecks/NAME or guardrails/default.
     #[arg(value_name = "RESOURCE/NAME")]
     target: Target,
     #[command(flatten)]
@@ -86,6 +89,7 @@ enum Word {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Target {
     Segment(SegmentName),
+    Check(String),
     Guardrails,
 }
 
@@ -96,15 +100,22 @@ impl FromStr for Word {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let known = SEGMENT_VERBS.iter().map(|(verb, _)| *verb).chain([Verb::Configure]);
-        match known.into_iter().find(|verb| verb.as_str() == text) {
-            Some(verb) => Ok(Self::Verb(verb)),
-            None if text == "own" => Ok(Self::Own),
-            None if NOT_YET.iter().any(|verb| verb.as_str() == text) => {
-                Err("nothing asks for this permission in this version, so granting it would say nothing".to_owned())
-            }
-            None => Err("use join, connect, manage, own or configure".to_owned()),
+        if text == "own" {
+            return Ok(Self::Own);
         }
+        let verbs = || {
+            SEGMENT_VERBS
+                .iter()
+                .map(|(verb, _)| *verb)
+                .chain([Verb::Waive, Verb::Configure])
+        };
+        verbs()
+            .find(|verb| verb.as_str() == text)
+            .map(Self::Verb)
+            .ok_or_else(|| {
+                let words: Vec<&str> = verbs().map(Verb::as_str).collect();
+                format!("use own, {}", words.join(", "))
+            })
     }
 }
 
@@ -112,13 +123,26 @@ impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (resource, name) = text.split_once('/').ok_or("write RESOURCE/NAME, e.g. segments/payments-db")?;
+        let (resource, name) = text
+            .split_once('/')
+            .ok_or("write RESOURCE/NAME, e.g. segments/payments-db")?;
         let resource = resource.strip_suffix(&format!(".{GROUP}")).unwrap_or(resource);
         match (resource, name) {
-            ("segments" | "segment", name) => SegmentName::new(name).map(Self::Segment).map_err(|error| error.to_string()),
+            ("segments" | "segment", name) => SegmentName::new(name)
+                .map(Self::Segment)
+                .map_err(|error| error.to_string()),
+            ("policychecks" | "policycheck", name) => {
+                // Spelled as in `spec.checks`.
+                let check = serde_json::from_value::<CheckName>(name.into());
+                check
+                    .map(|_| Self::Check(name.to_owned()))
+                    .map_err(|error| error.to_string())
+            }
             ("guardrails", "default") => Ok(Self::Guardrails),
             ("guardrails", _) => Err("the guardrails are called default: write guardrails/default".to_owned()),
-            (other, _) => Err(format!("nothing is granted on {other:?}: write segments/NAME or guardrails/default")),
+            (other, _) => Err(format!(
+                "nothing is granted on {other:?}: write segments/NAME, policychecks/NAME or guardrails/default"
+            )),
         }
     }
 }
@@ -139,22 +163,36 @@ impl fmt::Display for NamespaceArgument {
 
 /// Runs it.
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let Arguments { verb, target, subjects, consent, installed_in } = arguments;
-    let Subjects { users, groups, service_accounts } = subjects;
+    let Arguments {
+        verb,
+        target,
+        subjects,
+        consent,
+        installed_in,
+    } = arguments;
+    let Subjects {
+        users,
+        groups,
+        service_accounts,
+    } = subjects;
     let subjects = [users, groups, service_accounts].concat();
     let text = match (verb, target) {
         (Word::Verb(Verb::Configure), Target::Guardrails) => grants::configuration(&installed_in.0, &subjects)?,
+        (Word::Verb(Verb::Waive), Target::Check(check)) => grants::waiver(&check, &subjects)?,
         (Word::Own, Target::Segment(segment)) => {
             let scope = consent.of(&segment, &installed_in.0)?;
             grants::ownership(&segment, &scope, &subjects)?
         }
         (Word::Verb(verb), Target::Segment(segment)) => {
             let Some((_, meaning)) = SEGMENT_VERBS.iter().find(|(known, _)| *known == verb) else {
-                bail!("{verb} is granted on guardrails/default, not on a segment");
+                bail!(
+                    "{verb} is not granted on segments: use waive on policychecks/NAME, configure on guardrails/default"
+                );
             };
             let scope = consent.of(&segment, &installed_in.0)?;
             grants::on_segment(verb, meaning, &segment, &scope, &subjects)?
         }
+        (_, Target::Check(_)) => bail!("on a check there is `waive` alone"),
         (_, Target::Guardrails) => bail!("on guardrails/default there is `configure` alone"),
     };
     // Comments are lost on the way to kubectl; these are to be seen.
@@ -167,7 +205,12 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 impl Consent {
     fn of(self, segment: &SegmentName, installed_in: &NamespaceName) -> anyhow::Result<Scope> {
-        let Self { guardrails, namespace, cluster, kubeconfig } = self;
+        let Self {
+            guardrails,
+            namespace,
+            cluster,
+            kubeconfig,
+        } = self;
         if let Some(NamespaceArgument(namespace)) = namespace {
             return Ok(Scope::Namespace(namespace));
         }
@@ -175,16 +218,21 @@ impl Consent {
             return Ok(Scope::Cluster);
         }
         if !guardrails.is_empty() {
-            let sources: Vec<Source> = guardrails.iter().map(|file| super::manifests::source(file)).collect::<Result<_, _>>()?;
+            let sources: Vec<Source> = guardrails
+                .iter()
+                .map(|file| super::manifests::source(file))
+                .collect::<Result<_, _>>()?;
             return declared(&compile(&sources)?.guardrails, segment);
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(asked(kubeconfig, segment, installed_in)).with_context(|| {
-            format!(
-                "cannot learn where the owner of segment {segment} consents; say it with --namespace NAMESPACE (or \
+        runtime
+            .block_on(asked(kubeconfig, segment, installed_in))
+            .with_context(|| {
+                format!(
+                    "cannot learn where the owner of segment {segment} consents; say it with --namespace NAMESPACE (or \
                  --cluster), or give the guardrails with --guardrails FILE"
-            )
-        })
+                )
+            })
     }
 }
 
@@ -194,11 +242,22 @@ fn declared(guardrails: &Guardrails, segment: &SegmentName) -> anyhow::Result<Sc
         return Ok(found.consent.clone());
     }
     let names: Vec<&str> = segments.iter().map(|known| known.name.as_str()).collect();
-    bail!("there is no segment {segment}; there are: {}", if names.is_empty() { "none".to_owned() } else { names.join(", ") })
+    bail!(
+        "there is no segment {segment}; there are: {}",
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        }
+    )
 }
 
 /// Asks the cluster: the published segment, which many may read, else our ConfigMap, which few may.
-async fn asked(kubeconfig: Option<PathBuf>, segment: &SegmentName, installed_in: &NamespaceName) -> anyhow::Result<Scope> {
+async fn asked(
+    kubeconfig: Option<PathBuf>,
+    segment: &SegmentName,
+    installed_in: &NamespaceName,
+) -> anyhow::Result<Scope> {
     let config = match kubeconfig {
         Some(file) => {
             let read = Kubeconfig::read_from(&file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -212,29 +271,47 @@ async fn asked(kubeconfig: Option<PathBuf>, segment: &SegmentName, installed_in:
         Err(error) => error,
     };
     configured(&client, segment, installed_in).await.map_err(|error| {
-        anyhow::anyhow!("the published segment: {published:#}; ConfigMap {} in {installed_in}: {error:#}", names::GUARDRAILS)
+        anyhow::anyhow!(
+            "the published segment: {published:#}; ConfigMap {} in {installed_in}: {error:#}",
+            names::GUARDRAILS
+        )
     })
 }
 
 async fn published(client: &Client, segment: &SegmentName) -> anyhow::Result<Scope> {
     let kind = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, "v1alpha1", "Segment"), "segments");
-    let object = Api::<DynamicObject>::all_with(client.clone(), &kind).get(segment.as_str()).await?;
-    let spec = object.data.get("spec").cloned().unwrap_or_default();
-    let document = |kind: &str, name: &str, spec: serde_json::Value| {
-        serde_json::json!({"apiVersion": format!("{GROUP}/v1alpha1"), "kind": kind, "metadata": {"name": name}, "spec": spec})
-    };
-    // JSON is YAML: what is published is read as what was written, so that both mean the same.
-    let sources = [
-        ("guardrails", document("Guardrails", "default", serde_json::json!({}))),
-        ("segment", document("Segment", segment.as_str(), spec)),
-    ]
-    .map(|(name, document)| Source { name: name.to_owned(), text: document.to_string() });
-    declared(&compile(&sources)?.guardrails, segment)
+    let segments = Api::<DynamicObject>::all_with(client.clone(), &kind);
+    let object = segments.get(segment.as_str()).await.map_err(briefly)?;
+    let spec: SegmentSpec = serde_json::from_value(object.data.get("spec").cloned().unwrap_or_default())?;
+    match spec.consent {
+        Some(Consented {
+            namespace: Some(namespace),
+            ..
+        }) => Ok(Scope::Namespace(NamespaceName::new(&namespace)?)),
+        Some(Consented {
+            cluster: Some(true), ..
+        }) => Ok(Scope::Cluster),
+        _ => bail!("it does not say where its owner consents"),
+    }
 }
 
 async fn configured(client: &Client, segment: &SegmentName, installed_in: &NamespaceName) -> anyhow::Result<Scope> {
-    let written = Api::<ConfigMap>::namespaced(client.clone(), installed_in.as_str()).get(names::GUARDRAILS).await?;
-    let keys = written.data.unwrap_or_default().into_iter().filter(|(key, _)| key.ends_with(".yaml"));
+    let configuration = Api::<ConfigMap>::namespaced(client.clone(), installed_in.as_str());
+    let written = configuration.get(names::GUARDRAILS).await.map_err(briefly)?;
+    let keys = written
+        .data
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|(key, _)| key.ends_with(".yaml"));
     let sources: Vec<Source> = keys.map(|(name, text)| Source { name, text }).collect();
     declared(&compile(&sources)?.guardrails, segment)
+}
+
+/// Without the whole Status that the API server sent.
+fn briefly(error: kube::Error) -> anyhow::Error {
+    match error {
+        kube::Error::Api(status) if status.code == 404 => anyhow::anyhow!("not found"),
+        kube::Error::Api(status) => anyhow::anyhow!("{}", status.message),
+        other => other.into(),
+    }
 }

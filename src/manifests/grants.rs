@@ -3,7 +3,7 @@
 
 mod subject;
 
-use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef};
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, PolicyRule, RoleBinding, RoleRef};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use ringfence_core::model::{GROUP, NamespaceName, Permission, Scope, SegmentName, Verb};
 use serde::Serialize;
@@ -73,7 +73,10 @@ fn ownership_rules(segment: &SegmentName, bindings: &str, consent: &Scope) -> Ve
         verbs: verbs.iter().map(ToString::to_string).collect(),
         non_resource_urls: None,
     };
-    let published = SEGMENT_VERBS.iter().map(|(verb, _)| roles::role_name(segment, *verb)).collect();
+    let published = SEGMENT_VERBS
+        .iter()
+        .map(|(verb, _)| roles::role_name(segment, *verb))
+        .collect();
     let mut rules = vec![
         (
             "The roles that they may give, and no others: RBAC refuses a binding of any role that is neither listed here \
@@ -107,30 +110,49 @@ pub fn configuration(namespace: &NamespaceName, subjects: &[Subject]) -> Result<
         name: "default".to_owned(),
         scope: Scope::Namespace(namespace.clone()),
     };
-    let name = "ringfence:configure";
     let about = format!(
-        "For a cluster admin to apply. Who is named below passes the self-protection of ringfence: what RBAC lets them \
-         write in namespace {namespace}, and of ringfence's objects at the cluster, they may write. It gives no right to \
-         write by itself."
+        "Who is named below passes the self-protection of ringfence: what RBAC lets them write in namespace {namespace}, \
+         and of ringfence's objects at the cluster, they may write. It gives no right to write by itself."
     );
-    let mut file = Documents::new("the grant", &format!("{APPLY}\n{about}"));
-    file.push(&Role {
-        metadata: in_scope(name, &permission.scope),
-        rules: Some(vec![PolicyRule {
-            api_groups: Some(vec![GROUP.to_owned()]),
-            resources: Some(vec!["guardrails".to_owned()]),
-            resource_names: Some(vec!["default".to_owned()]),
-            verbs: vec![Verb::Configure.as_str().to_owned()],
-            non_resource_urls: None,
-        }]),
-    })?;
+    unpublished(&permission, &about, subjects)
+}
+
+/// Lets subjects do what a check refuses.
+pub fn waiver(check: &str, subjects: &[Subject]) -> Result<String, Unwritable> {
+    let about = format!("Who is named below may do what the check {check} refuses, in every namespace.");
+    unpublished(&Permission::waive(check), &about, subjects)
+}
+
+/// A permission for which no role is published: with a role of its own, which only who holds it may make.
+fn unpublished(permission: &Permission, about: &str, subjects: &[Subject]) -> Result<String, Unwritable> {
+    let Permission {
+        verb,
+        group,
+        resource,
+        name,
+        scope,
+    } = permission;
+    let kind = match scope {
+        Scope::Namespace(_) => "Role",
+        Scope::Cluster => "ClusterRole",
+    };
+    let role = format!("{}{name}:{verb}", roles::PREFIX);
+    let rule = PolicyRule {
+        api_groups: Some(vec![(*group).to_owned()]),
+        resources: Some(vec![(*resource).to_owned()]),
+        resource_names: Some(vec![name.clone()]),
+        verbs: vec![verb.as_str().to_owned()],
+        non_resource_urls: None,
+    };
+    let mut file = Documents::new("the grant", &format!("{APPLY}\nFor a cluster admin to apply. {about}"));
+    let rules = [(format!("The permission {permission}."), rule)];
+    file.push_listing(&RoleHead::new(kind, in_scope(&role, scope)), "rules", &rules)?;
     for subject in subjects {
-        let binding = Binding::to("Role", name, subject, &permission.scope);
-        file.push_explained(&binding.about(subject, &permission), &binding)?;
+        let binding = Binding::to(kind, &role, subject, scope);
+        file.push_explained(&binding.about(subject, permission), &binding)?;
     }
     Ok(file.finish())
 }
-
 
 /// A binding of one role to one subject: one each, so that taking one back leaves the others.
 #[derive(Debug, Serialize)]
@@ -156,14 +178,26 @@ impl Binding {
         };
         let subjects = Some(vec![subject.to_rbac()]);
         match scope {
-            Scope::Namespace(_) => Self::Namespaced(RoleBinding { metadata, role_ref, subjects }),
-            Scope::Cluster => Self::Cluster(ClusterRoleBinding { metadata, role_ref, subjects }),
+            Scope::Namespace(_) => Self::Namespaced(RoleBinding {
+                metadata,
+                role_ref,
+                subjects,
+            }),
+            Scope::Cluster => Self::Cluster(ClusterRoleBinding {
+                metadata,
+                role_ref,
+                subjects,
+            }),
         }
     }
 
     fn about(&self, subject: &Subject, permission: &Permission) -> String {
         let mut lines: Vec<String> = subject.warning().into_iter().collect();
-        lines.push(format!("  check:     {} {}", permission.can_i(), subject.impersonation()));
+        lines.push(format!(
+            "  check:     {} {}",
+            permission.can_i(),
+            subject.impersonation()
+        ));
         lines.push(match self {
             Self::Namespaced(RoleBinding { metadata, .. }) => format!(
                 "  take back: kubectl delete rolebinding -n {} '{}'",
@@ -171,7 +205,10 @@ impl Binding {
                 metadata.name.as_deref().unwrap_or_default()
             ),
             Self::Cluster(ClusterRoleBinding { metadata, .. }) => {
-                format!("  take back: kubectl delete clusterrolebinding '{}'", metadata.name.as_deref().unwrap_or_default())
+                format!(
+                    "  take back: kubectl delete clusterrolebinding '{}'",
+                    metadata.name.as_deref().unwrap_or_default()
+                )
             }
         });
         lines.join("\n")
@@ -183,7 +220,11 @@ fn in_scope(name: &str, scope: &Scope) -> ObjectMeta {
         Scope::Namespace(namespace) => Some(namespace.as_str().to_owned()),
         Scope::Cluster => None,
     };
-    ObjectMeta { name: Some(name.to_owned()), namespace, ..ObjectMeta::default() }
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace,
+        ..ObjectMeta::default()
+    }
 }
 
 #[cfg(test)]

@@ -64,7 +64,8 @@ fn reading() -> Vec<Right> {
         place: Place::Cluster,
         why,
     };
-    let owner = "Read the owner of a pod live: what a controller makes was judged when its template was written.";
+    let owner = "Read the owner of a pod live: what a controller makes was judged when its template was written. List those \
+                 that a planted revision or a rollback could reach.";
     vec![
         read(
             "authorization.k8s.io",
@@ -82,8 +83,20 @@ fn reading() -> Vec<Right> {
             "",
             &["pods"],
             &READ,
-            "Count what already runs under a clause that a changed configuration adds. Metadata alone is read, which RBAC \
-             cannot say.",
+            "Find the pods behind the addresses that a proxy dials, the pod that a binding or a connection is about, and \
+             count what already runs under a clause that a changed configuration adds.",
+        ),
+        read(
+            "discovery.k8s.io",
+            &["endpointslices"],
+            &["list"],
+            "Find the addresses that the proxy of a service dials.",
+        ),
+        read(
+            "",
+            &["endpoints"],
+            &["get"],
+            "The same, for API servers that dial by Endpoints.",
         ),
         read(
             "apps",
@@ -97,8 +110,18 @@ fn reading() -> Vec<Right> {
             &["get"],
             owner,
         ),
-        read("batch", &["cronjobs", "jobs"], &["get"], owner),
-        read("", &["replicationcontrollers"], &["get"], owner),
+        read(
+            "batch",
+            &["cronjobs", "jobs"],
+            &["get"],
+            "The same for owners of these kinds.",
+        ),
+        read(
+            "",
+            &["replicationcontrollers"],
+            &["get"],
+            "The same for owners of this kind.",
+        ),
     ]
 }
 

@@ -20,6 +20,10 @@ pub const SEGMENT_VERBS: &[(Verb, &str)] = &[
         "place pods that the segment's policies let in, or change what they run",
     ),
     (
+        Verb::Enter,
+        "exec, attach and port-forward into members and clients, reach them by a proxy, or add containers to them",
+    ),
+    (
         Verb::Manage,
         "create the namespace in which the segment's owner consents",
     ),
@@ -100,13 +104,15 @@ mod tests {
             [
                 "ringfence:cards:join",
                 "ringfence:cards:connect",
+                "ringfence:cards:enter",
                 "ringfence:cards:manage",
                 "ringfence:payments-db:join",
                 "ringfence:payments-db:connect",
+                "ringfence:payments-db:enter",
                 "ringfence:payments-db:manage",
             ]
         );
-        let granted = roles[4].rules.as_deref().expect("a published role has rules");
+        let granted = roles[5].rules.as_deref().expect("a published role has rules");
         let [rule] = granted else {
             panic!("one rule, not {granted:?}")
         };

@@ -2,17 +2,15 @@
 //! of write paths, pure. Every request of a write path reaches exactly one webhook: one that fails closed where
 //! something can be denied, one that fails open elsewhere.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, RuleWithOperations, ServiceReference, ValidatingWebhook, ValidatingWebhookConfiguration,
     WebhookClientConfig,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
-use ringfence_core::guardrails::{EnforcedNamespaces, Guardrails};
-use ringfence_core::model::{Mode, NamespaceName, Operation};
-use ringfence_core::review::{Failure, WRITE_PATHS, Webhook, WritePath};
+use ringfence_core::guardrails::{EnforcedNamespaces, Guardrails, Workload};
+use ringfence_core::model::{NamespaceName, Operation};
+use ringfence_core::review::{Failure, Shape, WRITE_PATHS, Webhook, WritePath};
 
 use super::names;
 
@@ -96,6 +94,14 @@ const ENTRIES: &[Entry] = &[
     },
 ];
 
+/// The objects that a webhook's rules are about.
+enum Row<'g> {
+    /// A row of the table of write paths.
+    Built(&'static WritePath),
+    /// A custom kind that makes pods.
+    Custom(&'g Workload),
+}
+
 /// What the leader serves for these guardrails. Sets every field that the API server would otherwise default, so that
 /// what is applied equals what is read back.
 pub fn webhook_configuration(guardrails: &Guardrails, endpoint: &Endpoint) -> ValidatingWebhookConfiguration {
@@ -116,17 +122,46 @@ pub fn shell() -> ValidatingWebhookConfiguration {
 }
 
 fn guard(entry: &Entry, guardrails: &Guardrails, endpoint: &Endpoint) -> ValidatingWebhook {
-    let rows: Vec<&WritePath> = WRITE_PATHS.iter().filter(|row| row.webhook == entry.rows).collect();
+    let enforced = match entry.rows {
+        Webhook::Namespaces => guardrails.enforced_on_namespaces(),
+        Webhook::Workloads | Webhook::Open | Webhook::Config => guardrails.enforced(),
+    };
+    let rows = rows(entry, guardrails, &enforced);
     let mut conditions = vec![not_ourselves(endpoint)];
-    conditions.extend(rows.iter().filter_map(|row| guarded_condition(row)));
+    conditions.extend(
+        rows.iter()
+            .enumerate()
+            .filter_map(|(position, row)| row.condition(position)),
+    );
+    // A webhook that the API server refuses guards nothing: what is too much is reviewed without need.
+    conditions.truncate(MOST_MATCH_CONDITIONS);
     webhook(
         entry.name,
         entry.path,
         rules(&rows),
-        selector(&namespaces(entry.rows, guardrails), entry.side),
+        selector(&enforced, entry.side),
         conditions,
         endpoint,
     )
+}
+
+/// A namespaceSelector says nothing about what is in no namespace (a node): that goes to one side alone.
+fn rows<'g>(entry: &Entry, guardrails: &'g Guardrails, enforced: &EnforcedNamespaces) -> Vec<Row<'g>> {
+    let side_of_nodes = if enforced.is_nowhere() {
+        Side::Open
+    } else {
+        Side::Closed
+    };
+    let built = WRITE_PATHS
+        .iter()
+        .filter(|row| row.webhook == entry.rows)
+        .filter(|row| row.shape != Shape::NodeProxy || entry.side == side_of_nodes)
+        .map(Row::Built);
+    let custom = match entry.rows {
+        Webhook::Workloads => guardrails.workloads.as_slice(),
+        Webhook::Namespaces | Webhook::Open | Webhook::Config => &[],
+    };
+    built.chain(custom.iter().map(Row::Custom)).collect()
 }
 
 /// The content of our ConfigMap. Who may change it at all is for the self-protection policy to say.
@@ -204,24 +239,10 @@ fn client_config(webhook: Webhook, endpoint: &Endpoint) -> WebhookClientConfig {
 }
 
 /// Rows that share group, versions, operations and scope are one rule.
-fn rules(rows: &[&WritePath]) -> Vec<RuleWithOperations> {
+fn rules(rows: &[Row<'_>]) -> Vec<RuleWithOperations> {
     let mut rules: Vec<RuleWithOperations> = Vec::new();
     for row in rows {
-        let resource = row.rule_resource();
-        let mut rule = RuleWithOperations {
-            api_groups: Some(vec![row.group.to_owned()]),
-            api_versions: Some(row.versions.iter().map(ToString::to_string).collect()),
-            resources: None,
-            operations: Some(
-                row.operations
-                    .iter()
-                    .copied()
-                    .map(Operation::as_str)
-                    .map(str::to_owned)
-                    .collect(),
-            ),
-            scope: Some(scope(row).to_owned()),
-        };
+        let mut rule = row.rule();
         let same = |other: &&mut RuleWithOperations| {
             let RuleWithOperations {
                 api_groups,
@@ -234,45 +255,109 @@ fn rules(rows: &[&WritePath]) -> Vec<RuleWithOperations> {
                 == (&rule.api_groups, &rule.api_versions, &rule.operations, &rule.scope)
         };
         match rules.iter_mut().find(same) {
-            Some(other) => other.resources.get_or_insert_default().push(resource),
-            None => {
-                rule.resources = Some(vec![resource]);
-                rules.push(rule);
-            }
+            Some(other) => other
+                .resources
+                .get_or_insert_default()
+                .append(rule.resources.get_or_insert_default()),
+            None => rules.push(rule),
         }
     }
     rules
 }
 
-fn scope(row: &WritePath) -> &'static str {
-    match row.webhook {
-        Webhook::Namespaces => "Cluster",
-        Webhook::Workloads | Webhook::Open | Webhook::Config => "Namespaced",
+impl Row<'_> {
+    /// The rule of this row alone.
+    fn rule(&self) -> RuleWithOperations {
+        let words = |words: &[&str]| Some(words.iter().map(ToString::to_string).collect());
+        match self {
+            Self::Built(row) => {
+                let operations: Vec<&str> = row.operations.iter().copied().map(Operation::as_str).collect();
+                RuleWithOperations {
+                    api_groups: words(&[row.group]),
+                    api_versions: words(row.versions),
+                    resources: Some(vec![row.rule_resource()]),
+                    operations: words(&operations),
+                    scope: Some(scope(row.shape).to_owned()),
+                }
+            }
+            Self::Custom(workload) => RuleWithOperations {
+                api_groups: words(&[&workload.group]),
+                api_versions: words(&[&workload.version]),
+                resources: words(&[&workload.resource]),
+                operations: words(&["CREATE", "UPDATE"]),
+                scope: Some("Namespaced".to_owned()),
+            },
+        }
+    }
+
+    /// The condition, guarded so that it holds for every request of other rows: conditions are the webhook's, not the
+    /// rule's, and all of them must hold. None where every request of the row is reviewed.
+    fn condition(&self, position: usize) -> Option<MatchCondition> {
+        match self {
+            Self::Built(row) => {
+                let parts = [row.resource, row.subresource];
+                let name = parts
+                    .into_iter()
+                    .filter(|part| !part.is_empty())
+                    .collect::<Vec<_>>()
+                    .join("-");
+                Some(guarded(
+                    name,
+                    [row.group, row.resource, row.subresource],
+                    &row.match_condition()?,
+                ))
+            }
+            Self::Custom(workload) => {
+                let Workload { group, resource, .. } = workload;
+                let condition = custom_changes(workload)?;
+                // A name has 63 characters, a resource with its group may have more.
+                Some(guarded(format!("custom-{position}"), [group, resource, ""], &condition))
+            }
+        }
     }
 }
 
-/// A row's condition, guarded so that it holds for every request of other rows: conditions are the webhook's, not the
-/// rule's, and all of them must hold. `request.subResource` is absent where there is none.
-fn guarded_condition(row: &WritePath) -> Option<MatchCondition> {
-    let condition = row.match_condition()?;
-    let WritePath {
-        group,
-        resource,
-        subresource,
-        ..
-    } = row;
-    let name = [*resource, *subresource]
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join("-");
-    Some(MatchCondition {
+fn scope(shape: Shape) -> &'static str {
+    match shape {
+        Shape::Namespace | Shape::NodeProxy => "Cluster",
+        Shape::Pod
+        | Shape::Template(_)
+        | Shape::Binding
+        | Shape::EphemeralContainers
+        | Shape::PodConnection
+        | Shape::PodProxy
+        | Shape::ServiceProxy => "Namespaced",
+    }
+}
+
+/// `request.subResource` is absent where there is none.
+fn guarded(name: String, [group, resource, subresource]: [&str; 3], condition: &str) -> MatchCondition {
+    MatchCondition {
         name,
         expression: format!(
             "[request.resource.group, request.resource.resource, request.?subResource.orValue(\"\")] != [\"{group}\", \
              \"{resource}\", \"{subresource}\"] || ({condition})"
         ),
-    })
+    }
+}
+
+/// Whether anything changes where the templates of a custom kind are. None where the pointer leads into a list: CEL
+/// would fail on it, and a condition that fails denies.
+fn custom_changes(workload: &Workload) -> Option<String> {
+    let path: String = workload
+        .template
+        .iter()
+        .map(|segment| {
+            let plain = !segment.is_empty()
+                && segment
+                    .chars()
+                    .all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
+            (plain && !segment.starts_with(|first: char| first.is_ascii_digit())).then(|| format!("[?\"{segment}\"]"))
+        })
+        .collect::<Option<_>>()?;
+    Some(format!(
+        "request.operation != \"UPDATE\" || object{path} != oldObject{path}"
+    ))
 }
 
 /// What our own pods write was decided before it was written.
@@ -281,29 +366,6 @@ fn not_ourselves(endpoint: &Endpoint) -> MatchCondition {
         name: "not-ringfence-itself".to_owned(),
         expression: format!("!({})", names::our_own_pod(&endpoint.namespace)),
     }
-}
-
-/// Where the write paths of this webhook can be denied.
-fn namespaces(rows: Webhook, guardrails: &Guardrails) -> EnforcedNamespaces {
-    match rows {
-        Webhook::Namespaces => EnforcedNamespaces::Only(guarded_consents(guardrails)),
-        Webhook::Workloads | Webhook::Open | Webhook::Config => guardrails.enforced(),
-    }
-}
-
-/// The namespaces that some segment names as consent and whose creation it may deny.
-fn guarded_consents(guardrails: &Guardrails) -> BTreeSet<NamespaceName> {
-    guardrails
-        .consents
-        .iter()
-        .filter(|(namespace, _)| !guardrails.system_namespaces.contains(*namespace))
-        .filter(|(namespace, segments)| {
-            segments
-                .iter()
-                .any(|segment| guardrails.segment_mode(*segment, namespace.as_str()) == Mode::Enforce)
-        })
-        .map(|(namespace, _)| namespace.clone())
-        .collect()
 }
 
 /// The two sides of the same set are complements: In and `NotIn`, everything and nothing.

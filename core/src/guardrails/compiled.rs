@@ -281,9 +281,31 @@ impl Guardrails {
         })
     }
 
-    /// Where anything can be denied. Outside of it every webhook may fail open.
+    /// Where a write of a pod or of what makes pods can be denied. Outside of it webhooks for them may fail open.
     pub fn enforced(&self) -> EnforcedNamespaces {
-        EnforcedNamespaces::of(self)
+        let mut named = BTreeSet::new();
+        let mut anywhere = self.checks.values().any(|mode| *mode == Mode::Enforce);
+        let enforcing = self.segments.iter().filter(|segment| segment.mode == Mode::Enforce);
+        for clause in enforcing.flat_map(|segment| segment.members.iter().chain(&segment.clients)) {
+            match &clause.namespaces {
+                NamespaceSet::Named(names) => named.extend(names.iter().cloned()),
+                NamespaceSet::Selected(_) => anywhere = true,
+            }
+        }
+        EnforcedNamespaces::within(self, named, anywhere)
+    }
+
+    /// Which namespaces' own writes can be denied: creation where a segment has its consent, labels where a clause selects
+    /// namespaces by them. For others webhooks for namespaces may fail open.
+    pub fn enforced_on_namespaces(&self) -> EnforcedNamespaces {
+        let enforces = |id: SegmentId| self.segment(id).mode == Mode::Enforce;
+        let consents = self
+            .consents
+            .iter()
+            .filter(|(_, segments)| segments.iter().any(|id| enforces(*id)));
+        let named = consents.map(|(name, _)| name.clone()).collect();
+        let anywhere = self.selecting.iter().any(|clause| enforces(clause.segment));
+        EnforcedNamespaces::within(self, named, anywhere)
     }
 }
 
@@ -297,43 +319,29 @@ pub enum EnforcedNamespaces {
 }
 
 impl EnforcedNamespaces {
-    fn of(guardrails: &Guardrails) -> Self {
-        let enforcing = || {
-            guardrails
-                .segments
-                .iter()
-                .filter(|segment| segment.mode == Mode::Enforce)
-        };
-        let clauses = || enforcing().flat_map(|segment| segment.members.iter().chain(&segment.clients));
-        let mut everyone_named = BTreeSet::new();
-        let mut anywhere = guardrails.checks.values().any(|mode| *mode == Mode::Enforce);
-        for clause in clauses() {
-            match &clause.namespaces {
-                NamespaceSet::Named(names) => everyone_named.extend(names.iter().cloned()),
-                NamespaceSet::Selected(_) => anywhere = true,
-            }
-        }
+    /// Where something of mode Enforce, in these namespaces or anywhere, is not capped.
+    fn within(guardrails: &Guardrails, named: BTreeSet<NamespaceName>, anywhere: bool) -> Self {
         let enforceable = |name: &NamespaceName| {
             guardrails.rollout.cap(name.as_str(), Mode::Enforce) == Mode::Enforce
                 && !guardrails.system_namespaces.contains(name)
         };
         let capped_by_default = guardrails.rollout.default.is_some_and(|cap| cap < Mode::Enforce);
         match (anywhere, capped_by_default) {
-            (false, _) => Self::Only(everyone_named.into_iter().filter(enforceable).collect()),
-            (true, true) => Self::Only(
-                guardrails
-                    .rollout
-                    .namespaces
-                    .keys()
-                    .filter(|name| enforceable(name))
-                    .cloned()
-                    .collect(),
-            ),
+            (false, _) => Self::Only(named.into_iter().filter(enforceable).collect()),
+            (true, true) => {
+                let uncapped = guardrails.rollout.namespaces.keys();
+                Self::Only(uncapped.filter(|name| enforceable(name)).cloned().collect())
+            }
             (true, false) => {
                 let capped = guardrails.rollout.namespaces.keys().filter(|name| !enforceable(name));
                 Self::AllBut(capped.chain(&guardrails.system_namespaces).cloned().collect())
             }
         }
+    }
+
+    /// Whether nothing can be denied anywhere.
+    pub fn is_nowhere(&self) -> bool {
+        matches!(self, Self::Only(names) if names.is_empty())
     }
 
     /// Whether something can be denied there.

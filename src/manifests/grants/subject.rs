@@ -55,7 +55,10 @@ impl Subject {
     pub fn service_account(text: &str) -> Result<Self, InvalidSubject> {
         match text.split_once(':') {
             Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains([':', '/']) => {
-                Ok(Self::ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() })
+                Ok(Self::ServiceAccount {
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                })
             }
             _ => Err(InvalidSubject::ServiceAccount(text.to_owned())),
         }
@@ -77,9 +80,9 @@ impl Subject {
             }
             Self::Group(group) => match (group.as_str(), group.strip_prefix("system:serviceaccounts:")) {
                 (_, Some(namespace)) => Some(borrowed(namespace, format!("all service accounts of {namespace}"))),
-                ("system:authenticated" | "system:unauthenticated" | "system:serviceaccounts", None) => {
-                    Some(format!("WARNING: group {group} is everybody: this grant protects nothing any more."))
-                }
+                ("system:authenticated" | "system:unauthenticated" | "system:serviceaccounts", None) => Some(format!(
+                    "WARNING: group {group} is everybody: this grant protects nothing any more."
+                )),
                 _ => None,
             },
             Self::User(user) if user == "system:anonymous" => {
@@ -130,8 +133,15 @@ impl Subject {
         if plain.len() <= LONGEST_NAME && plain.chars().all(allowed) {
             return plain;
         }
-        let digest: String = Sha256::digest(plain.as_bytes()).iter().take(5).map(|byte| format!("{byte:02x}")).collect();
-        let readable: String = plain.chars().map(|letter| if allowed(letter) { letter } else { '-' }).collect();
+        let digest: String = Sha256::digest(plain.as_bytes())
+            .iter()
+            .take(5)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let readable: String = plain
+            .chars()
+            .map(|letter| if allowed(letter) { letter } else { '-' })
+            .collect();
         format!("{}:{digest}", &readable[..readable.len().min(LONGEST_NAME - 11)])
     }
 }
