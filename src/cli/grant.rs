@@ -9,15 +9,15 @@ use std::str::FromStr;
 use anyhow::{Context, bail};
 use clap::Args;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
-use ringfence_core::guardrails::documents::{CheckName, Consent as Consented, SegmentSpec};
+use ringfence_core::guardrails::documents::{CheckName, Consent as Consented};
 use ringfence_core::guardrails::{Guardrails, Source, compile};
 use ringfence_core::model::{GROUP, NamespaceName, Scope, SegmentName, Verb};
 
 use crate::manifests::grants::{self, Subject};
 use crate::manifests::names;
+use crate::manifests::published::{PublishedSegment, segment_resource};
 use crate::manifests::roles::SEGMENT_VERBS;
 
 /// Arguments of `ringfence grant`.
@@ -279,11 +279,9 @@ async fn asked(
 }
 
 async fn published(client: &Client, segment: &SegmentName) -> anyhow::Result<Scope> {
-    let kind = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, "v1alpha1", "Segment"), "segments");
-    let segments = Api::<DynamicObject>::all_with(client.clone(), &kind);
-    let object = segments.get(segment.as_str()).await.map_err(briefly)?;
-    let spec: SegmentSpec = serde_json::from_value(object.data.get("spec").cloned().unwrap_or_default())?;
-    match spec.consent {
+    let segments = Api::<PublishedSegment>::all_with(client.clone(), &segment_resource());
+    let found = segments.get(segment.as_str()).await.map_err(briefly)?;
+    match found.spec.consent {
         Some(Consented {
             namespace: Some(namespace),
             ..

@@ -1,8 +1,10 @@
 //! Every file of `deploy/`, for one [`Installation`]: which documents stand in which file, in which order they are
 //! applied, and what the reader of a file is told.
 
+use ringfence_core::guardrails::{Source, compile};
 use serde::Serialize;
 
+use super::webhooks::{Address, Endpoint};
 use super::yaml::{Documents, Unwritable};
 use super::{crds, names, rbac, self_protection, webhooks, workload};
 
@@ -80,6 +82,8 @@ fn installed(installation: &Installation) -> Result<Vec<File>, Unwritable> {
     file.push(&rbac::cluster_role_binding(namespace))?;
     push_role(&mut file, &rbac::role(namespace))?;
     file.push(&rbac::role_binding(namespace))?;
+    file.push(&rbac::workloads())?;
+    file.push(&rbac::workloads_binding(namespace))?;
     push_role(&mut file, &rbac::viewer())?;
     files.push(end("rbac.yaml", file));
 
@@ -131,7 +135,34 @@ pub fn bundle(installation: &Installation) -> Result<Vec<File>, Unwritable> {
         path: "guardrails.yaml",
         text: first_guardrails(&installation.namespace),
     });
+    files.push(reference(installation)?);
     Ok(files)
+}
+
+/// What is served for an example, to be read: which webhook fails closed where, and which requests reach it.
+fn reference(installation: &Installation) -> Result<File, Unwritable> {
+    const PATH: &str = "reference/webhooks.yaml";
+    let sources = [Source {
+        name: "guardrails.yaml".to_owned(),
+        text: include_str!("../../deploy/reference/guardrails.yaml").to_owned(),
+    }];
+    let compiled = compile(&sources).map_err(|problems| Unwritable {
+        file: PATH.to_owned(),
+        reason: problems.to_string(),
+    })?;
+    let endpoint = Endpoint {
+        namespace: installation.namespace.clone(),
+        address: installation.url.clone().map_or(Address::Service, Address::Url),
+        token: "UNGUESSABLE".to_owned(),
+        ca_bundle: None,
+    };
+    let mut file = begin(
+        PATH,
+        "Not installed: what ringfence serves for guardrails.yaml beside this file. For your own: ringfence manifests \
+         webhooks --guardrails FILE",
+    );
+    file.push(&webhooks::webhook_configuration(&compiled.guardrails, &endpoint))?;
+    Ok(end(PATH, file))
 }
 
 /// What `kubectl apply -f -` installs: the same documents as one stream.

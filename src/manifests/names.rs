@@ -27,6 +27,9 @@ pub const LEADER: &str = "ringfence-leader";
 /// The ValidatingAdmissionPolicy that guards ringfence itself, and its binding.
 pub const SELF_PROTECTION: &str = "ringfence-self-protection";
 
+/// The ClusterRole that gathers what ringfence may read of custom kinds, and its binding.
+pub const WORKLOADS: &str = "ringfence-workloads";
+
 /// The kinds that are published as objects, by their plural resource. `exceptions` are not among them: those are written
 /// by people.
 pub const PUBLISHED: [&str; 4] = ["guardrails", "isolationprofiles", "policychecks", "segments"];

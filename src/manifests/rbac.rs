@@ -1,8 +1,12 @@
 //! The ServiceAccount and its RBAC, from the table of [`rights`]: each rule stands with its reason above it.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::ServiceAccount;
-use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, PolicyRule, RoleBinding, RoleRef, Subject};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::api::rbac::v1::{
+    AggregationRule, ClusterRole, ClusterRoleBinding, PolicyRule, RoleBinding, RoleRef, Subject,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use ringfence_core::model::GROUP;
 use serde::Serialize;
 
@@ -77,6 +81,42 @@ pub(super) fn role_binding(namespace: &str) -> RoleBinding {
     RoleBinding {
         metadata: names::metadata(namespace, names::RINGFENCE),
         role_ref: role_ref("Role"),
+        subjects: Some(vec![subject(namespace)]),
+    }
+}
+
+/// What the ClusterRoles of this label say is added: which custom kinds make pods is for the guardrails to say, so who
+/// configures one also lets ringfence read it. RBAC lets nobody add what they do not hold.
+pub(super) fn workloads() -> ClusterRole {
+    let mut metadata = names::cluster_metadata(names::WORKLOADS);
+    let about = "Label a ClusterRole ringfence.dev/aggregate-to-workloads=true that gives get on a custom kind of \
+                 spec.workloads, so that ringfence can read the owners of pods";
+    metadata.annotations = Some(BTreeMap::from([(
+        "ringfence.dev/description".to_owned(),
+        about.to_owned(),
+    )]));
+    let label = ("ringfence.dev/aggregate-to-workloads".to_owned(), "true".to_owned());
+    ClusterRole {
+        metadata,
+        aggregation_rule: Some(AggregationRule {
+            cluster_role_selectors: Some(vec![LabelSelector {
+                match_labels: Some(BTreeMap::from([label])),
+                match_expressions: None,
+            }]),
+        }),
+        // The controller manager fills it in; a manifest that said otherwise would empty it at every apply.
+        rules: None,
+    }
+}
+
+/// Binds [`workloads`] to the service account.
+pub(super) fn workloads_binding(namespace: &str) -> ClusterRoleBinding {
+    ClusterRoleBinding {
+        metadata: names::cluster_metadata(names::WORKLOADS),
+        role_ref: RoleRef {
+            name: names::WORKLOADS.to_owned(),
+            ..role_ref("ClusterRole")
+        },
         subjects: Some(vec![subject(namespace)]),
     }
 }

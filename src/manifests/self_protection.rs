@@ -51,6 +51,11 @@ const GUARDED: &[Guarded] = &[
         resources: &["clusterrolebindings", "clusterroles"],
         named: Named::Exactly(names::RINGFENCE),
     },
+    Guarded {
+        group: "rbac.authorization.k8s.io",
+        resources: &["clusterrolebindings", "clusterroles"],
+        named: Named::Exactly(names::WORKLOADS),
+    },
 ];
 
 /// Groups that are Kubernetes itself: cluster admins by certificate, the controllers, the kubelets.
