@@ -94,8 +94,8 @@ fn assemble(documents: &[Document<'_>], complete: bool, found: &mut Found) -> Gu
     let mut guardrails = Guardrails::default();
     for document in documents {
         unsupported::refuse(document.kind, &document.place, found);
-        if let Some(Typed::Guardrails(spec)) = &document.typed {
-            let settings = read::guardrails(&document.place, spec, &references, found);
+        if let (Some(Typed::Guardrails(spec)), Some(name)) = (&document.typed, document.name) {
+            let settings = read::guardrails(&document.place, name, spec, &references, found);
             guardrails.mode = settings.mode;
             guardrails.rollout = settings.rollout;
             guardrails.system_namespaces = settings.system_namespaces;

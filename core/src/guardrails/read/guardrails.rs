@@ -9,7 +9,7 @@ use crate::guardrails::compiled::{Rollout, SYSTEM_NAMESPACES, default_system_nam
 use crate::guardrails::documents::{Delegate, GuardrailsSpec, Isolation, RolloutSpec};
 use crate::guardrails::place::{Found, Place};
 use crate::guardrails::shape::suggestion;
-use crate::model::{Mode, NamespaceName};
+use crate::model::{Mode, NamespaceName, is_dns_subdomain};
 
 /// What other documents a Guardrails document may refer to.
 pub(crate) struct References {
@@ -27,10 +27,15 @@ pub(crate) struct Settings {
 /// Reads a Guardrails document; what has mistakes is left out.
 pub(crate) fn guardrails(
     document: &Place<'_>,
+    name: &str,
     spec: &GuardrailsSpec,
     references: &References,
     found: &mut Found,
 ) -> Settings {
+    if !is_dns_subdomain(name) {
+        let message = format!("{name:?} is not a valid name");
+        found.wrong(&document.field("metadata").field("name"), message, "call it default");
+    }
     let GuardrailsSpec {
         mode,
         rollout: rollout_given,

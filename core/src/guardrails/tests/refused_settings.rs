@@ -191,3 +191,9 @@ fn profile_names(#[case] name: &str, #[case] expected: &str) {
         );
     assert_eq!(messages(&text), [expected]);
 }
+
+#[test]
+fn the_guardrails_document_has_a_name_like_any_object() {
+    let text = guardrails_with("{}").replace("name: default", "name: \"\\e[2J\"");
+    assert_eq!(messages(&text), ["\"\\u{1b}[2J\" is not a valid name"]);
+}
