@@ -1,8 +1,8 @@
 //! The command line: one file a subcommand; the only place that prints.
 
 pub mod demo;
-pub mod local;
 mod grant;
+pub mod local;
 mod manifests;
 mod schema;
 mod serve;

@@ -99,6 +99,9 @@ fn assemble(documents: &[Document<'_>], complete: bool, found: &mut Found) -> Gu
             guardrails.mode = settings.mode;
             guardrails.rollout = settings.rollout;
             guardrails.system_namespaces = settings.system_namespaces;
+            guardrails.checks = settings.checks;
+            guardrails.delegates = settings.delegates;
+            guardrails.workloads = settings.workloads;
         }
     }
     let mut segments: Vec<Segment> = documents
@@ -106,13 +109,6 @@ fn assemble(documents: &[Document<'_>], complete: bool, found: &mut Found) -> Gu
         .filter_map(|document| part(document, guardrails.mode, found))
         .collect();
     segments.sort_by(|one, other| one.name.cmp(&other.name));
-    let mut told: Vec<(&str, &Place<'_>)> = documents
-        .iter()
-        .filter(|document| document.kind == Kind::Segment)
-        .filter_map(|document| Some((document.name?, &document.place)))
-        .collect();
-    told.sort_by_key(|(name, _)| *name);
-    unsupported::tell(Kind::Segment, &told, found);
     guardrails.with_segments(segments)
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::documents::CheckName;
 use crate::labels::{ClauseIndex, LabelSet, Selector};
 use crate::model::{Mode, NamespaceName, Scope, SegmentName};
 
@@ -30,22 +31,6 @@ pub struct Guardrails {
     pub delegates: Vec<Delegate>,
     /// `spec.workloads`: custom kinds that make pods.
     pub workloads: Vec<Workload>,
-}
-
-/// A check by its name, as in `spec.checks` and in `policychecks.ringfence.dev/NAME`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum CheckName {
-    /// Pods that step around policies: host namespaces, privilege, host paths, raw sockets.
-    HostAccess,
-}
-
-impl CheckName {
-    /// The word as it stands in configuration and in RBAC.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::HostAccess => "HostAccess",
-        }
-    }
 }
 
 /// A deployer whose own rights say nothing about who asked.

@@ -17,9 +17,10 @@ mod yaml;
 
 pub use compile::{Compiled, compile};
 pub use compiled::{
-    CheckName, Clause, ClauseId, Delegate, EnforcedNamespaces, Guardrails, NamespaceSet, Revision, Rollout,
-    SYSTEM_NAMESPACES, Segment, SegmentId, Side, Workload,
+    Clause, ClauseId, Delegate, EnforcedNamespaces, Guardrails, NamespaceSet, Revision, Rollout, SYSTEM_NAMESPACES,
+    Segment, SegmentId, Side, Workload,
 };
+pub use documents::CheckName;
 pub use file::{ConfigMap, FileContents, is_source_key};
 pub use problem::{Notice, Problem, Problems, Source};
 pub use schema::{plain_schema, schema};

@@ -97,10 +97,15 @@ impl<'a> Place<'a> {
         self.node
     }
 
-    /// Whether `false` stands there.
-    pub(super) fn is_false(&self) -> bool {
+    /// How many items the list there has; none where there is no list.
+    pub(super) fn items(&self) -> usize {
+        self.node.map_or(0, |node| node.items().len())
+    }
+
+    /// Whether this text stands there.
+    pub(super) fn says(&self, expected: &str) -> bool {
         self.node
-            .is_some_and(|node| matches!(node.value, Value::Boolean(false)))
+            .is_some_and(|node| matches!(&node.value, Value::Text(text) if text == expected))
     }
 
     /// `guardrails.yaml:3`, for messages that speak of another place.

@@ -1,5 +1,5 @@
 //! The one table of what configuration may say but ringfence does not enforce yet. A setting in it is refused, so that
-//! nobody relies on it; a default in it is told by a notice. What comes to be enforced loses its row.
+//! nobody relies on it. What comes to be enforced loses its row.
 
 use super::documents::Kind;
 use super::place::{Found, Place};
@@ -20,8 +20,8 @@ enum Detect {
     Document,
     /// The document has this field under `spec`: refused.
     Field(&'static str),
-    /// The boolean under `spec` is true unless said otherwise: told.
-    UnlessFalse(&'static str),
+    /// The list under `spec` has an item with another `name` than this: refused.
+    ItemsBut(&'static str, &'static str),
 }
 
 const NOT_YET: &[NotYet] = &[
@@ -32,28 +32,16 @@ const NOT_YET: &[NotYet] = &[
         consequence: "no namespace would be isolated",
     },
     NotYet {
-        feature: "checks",
+        feature: "every check but HostAccess",
         kind: Kind::Guardrails,
-        detect: Detect::Field("checks"),
-        consequence: "no policy and no placement would be checked",
+        detect: Detect::ItemsBut("checks", "HostAccess"),
+        consequence: "no policy would be checked",
     },
     NotYet {
         feature: "separationOfDuties",
         kind: Kind::Guardrails,
         detect: Detect::Field("separationOfDuties"),
         consequence: "one user could both write a segment's policies and place pods in it",
-    },
-    NotYet {
-        feature: "delegates",
-        kind: Kind::Guardrails,
-        detect: Detect::Field("delegates"),
-        consequence: "a deployer's own rights would be all that is asked for",
-    },
-    NotYet {
-        feature: "workloads",
-        kind: Kind::Guardrails,
-        detect: Detect::Field("workloads"),
-        consequence: "templates of custom kinds would not be judged, only the pods made from them",
     },
     NotYet {
         feature: "exceptions",
@@ -74,12 +62,6 @@ const NOT_YET: &[NotYet] = &[
         consequence: "members could be left without a policy",
     },
     NotYet {
-        feature: "guardAccess",
-        kind: Kind::Segment,
-        detect: Detect::UnlessFalse("guardAccess"),
-        consequence: "exec, attach, port-forward and proxies into its pods ask for no permission yet",
-    },
-    NotYet {
         feature: "IsolationProfile",
         kind: Kind::IsolationProfile,
         detect: Detect::Document,
@@ -90,39 +72,25 @@ const NOT_YET: &[NotYet] = &[
 /// Refuses every setting of a document that is not enforced yet.
 pub(super) fn refuse(kind: Kind, document: &Place<'_>, found: &mut Found) {
     for row in NOT_YET.iter().filter(|row| row.kind == kind) {
-        let (place, remedy) = match row.detect {
-            Detect::Document => (document.field("kind"), "remove this document for now".to_owned()),
-            Detect::Field(field) => (document.field("spec").key(field), format!("remove {field} for now")),
-            Detect::UnlessFalse(_) => continue,
+        let places = match row.detect {
+            Detect::Document => vec![(document.field("kind"), "remove this document for now".to_owned())],
+            Detect::Field(field) => {
+                vec![(document.field("spec").key(field), format!("remove {field} for now"))]
+            }
+            Detect::ItemsBut(field, supported) => {
+                let list = document.field("spec").field(field);
+                let names = (0..list.items()).map(|position| list.item(position).field("name"));
+                names
+                    .filter(|name| !name.says(supported))
+                    .map(|name| (name, "remove it for now".to_owned()))
+                    .collect()
+            }
         };
-        if place.node().is_some() {
-            let message = format!("{} is not yet supported: {}", row.feature, row.consequence);
-            found.wrong(&place, message, remedy);
+        for (place, remedy) in places {
+            if place.node().is_some() {
+                let message = format!("{} is not yet supported: {}", row.feature, row.consequence);
+                found.wrong(&place, message, remedy);
+            }
         }
-    }
-}
-
-/// Tells of every default that is not enforced yet, once for all documents of a kind; each is a name and its document.
-pub(super) fn tell(kind: Kind, documents: &[(&str, &Place<'_>)], found: &mut Found) {
-    for row in NOT_YET.iter().filter(|row| row.kind == kind) {
-        let Detect::UnlessFalse(field) = row.detect else {
-            continue;
-        };
-        let is_false = |place: &Place<'_>| place.field("spec").field(field).is_false();
-        let names: Vec<&str> = documents
-            .iter()
-            .filter(|(_, place)| !is_false(place))
-            .map(|(name, _)| *name)
-            .collect();
-        let whose = match names.as_slice() {
-            [] => continue,
-            [name] => format!("segment {name}"),
-            [first, .., last] if names.len() == 2 => format!("segments {first} and {last}"),
-            [first, second, rest @ ..] => format!("segments {first}, {second} and {} more", rest.len()),
-        };
-        found.notice(format!(
-            "{} of {whose} is not yet supported: {}",
-            row.feature, row.consequence
-        ));
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::profile::NO_PROFILE;
-use super::workload::{duration, workload};
+use super::workload::{compiled_workload, duration, workload};
 use super::{namespace, unique};
-use crate::guardrails::compiled::{Rollout, SYSTEM_NAMESPACES, default_system_namespaces};
-use crate::guardrails::documents::{Delegate, GuardrailsSpec, Isolation, RolloutSpec};
+use crate::guardrails::compiled::{self, Rollout, SYSTEM_NAMESPACES, default_system_namespaces};
+use crate::guardrails::documents::{CheckName, Delegate, GuardrailsSpec, Isolation, RolloutSpec};
 use crate::guardrails::place::{Found, Place};
 use crate::guardrails::shape::suggestion;
 use crate::model::{Mode, NamespaceName, is_dns_subdomain};
@@ -22,6 +22,9 @@ pub(crate) struct Settings {
     pub(crate) mode: Mode,
     pub(crate) rollout: Rollout,
     pub(crate) system_namespaces: BTreeSet<NamespaceName>,
+    pub(crate) checks: BTreeMap<CheckName, Mode>,
+    pub(crate) delegates: Vec<compiled::Delegate>,
+    pub(crate) workloads: Vec<compiled::Workload>,
 }
 
 /// Reads a Guardrails document; what has mistakes is left out.
@@ -86,7 +89,17 @@ pub(crate) fn guardrails(
             found,
         );
     }
+    let delegate = |given: &Delegate| compiled::Delegate {
+        user: given.user.clone(),
+        review_as: given.review_as.clone(),
+    };
     Settings {
+        checks: checks
+            .iter()
+            .map(|check| (check.name, check.mode.unwrap_or(*mode)))
+            .collect(),
+        delegates: delegates_given.iter().map(delegate).collect(),
+        workloads: workloads.iter().map(compiled_workload).collect(),
         mode: *mode,
         rollout: rollout_given
             .as_ref()

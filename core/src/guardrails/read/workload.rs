@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::guardrails::not_empty;
+use crate::guardrails::compiled;
 use crate::guardrails::documents::Workload;
 use crate::guardrails::place::{Found, Place};
 use crate::model::{is_dns_label, is_dns_subdomain};
@@ -83,6 +84,20 @@ pub(super) fn workload(place: &Place<'_>, written: &Workload, found: &mut Found)
                 );
             }
         }
+    }
+}
+
+/// The compiled form of a custom kind, its JSON pointer taken apart.
+pub(super) fn compiled_workload(written: &Workload) -> compiled::Workload {
+    let segments = written.template.split('/').skip(1);
+    compiled::Workload {
+        group: written.group.clone(),
+        version: written.version.clone(),
+        resource: written.resource.clone(),
+        template: segments
+            .map(|segment| segment.replace("~1", "/").replace("~0", "~"))
+            .collect(),
+        controllers: written.controllers.clone(),
     }
 }
 

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use super::{accepted, source};
 use crate::guardrails::documents::{GuardrailsSpec, SegmentSpec};
-use crate::guardrails::{ClauseId, EnforcedNamespaces, Guardrails, NamespaceSet, SegmentId, Side, Source, compile};
+use crate::guardrails::{
+    CheckName, ClauseId, EnforcedNamespaces, Guardrails, NamespaceSet, SegmentId, Side, Source, compile,
+};
 use crate::labels::{Labels, Operator};
 use crate::model::{Mode, Scope};
 
@@ -252,33 +254,16 @@ fn limits_of_kubernetes_are_reached() {
 }
 
 #[test]
-fn defaults_that_are_not_enforced_yet_are_told_once() {
-    let segment = |name: &str, more: &str| {
-        format!(
-            "---\n{{apiVersion: ringfence.dev/v1alpha1, kind: Segment, metadata: {{name: {name}}}, \
-             spec: {{members: [{{namespaces: [a], podSelector: {{}}}}]{more}}}}}\n"
-        )
-    };
-    let notices = |segments: &[(&str, &str)]| {
-        let all: String = segments.iter().map(|(name, more)| segment(name, more)).collect();
-        let head = "{apiVersion: ringfence.dev/v1alpha1, kind: Guardrails, metadata: {name: default}, spec: {}}\n";
-        let notices = accepted(&format!("{head}{all}")).notices;
-        notices.iter().map(ToString::to_string).collect::<Vec<_>>()
-    };
-    let what = "is not yet supported: exec, attach, port-forward and proxies into its pods ask for no permission yet";
-    assert_eq!(notices(&[("a", ", guardAccess: false")]), [""; 0]);
-    assert_eq!(
-        notices(&[("a", "")]),
-        [format!("notice: guardAccess of segment a {what}")]
-    );
-    assert_eq!(
-        notices(&[("b", ", guardAccess: true"), ("a", "")]),
-        [format!("notice: guardAccess of segments a and b {what}")]
-    );
-    assert_eq!(
-        notices(&[("a", ""), ("b", ""), ("c", ""), ("d", "")]),
-        [format!("notice: guardAccess of segments a, b and 2 more {what}")]
-    );
+fn checks_delegates_and_custom_kinds_come_into_force() {
+    let text = "{apiVersion: ringfence.dev/v1alpha1, kind: Guardrails, metadata: {name: default}, spec: {mode: Warn, \
+                checks: [{name: HostAccess}], delegates: [{user: argo, reviewAs: 'gitops:{namespace}'}], workloads: \
+                [{group: argoproj.io, version: v1alpha1, resource: rollouts, template: /spec/a~1b/template, \
+                controllers: ['system:serviceaccount:rollouts:controller']}]}}";
+    let guardrails = accepted(text).guardrails;
+    assert_eq!(guardrails.checks, [(CheckName::HostAccess, Mode::Warn)].into());
+    assert_eq!(guardrails.delegates[0].reviewer("web"), "gitops:web");
+    assert_eq!(guardrails.workloads[0].template, ["spec", "a/b", "template"]);
+    assert_eq!(guardrails.workloads[0].pointer(), "/spec/a~1b/template");
 }
 
 #[test]

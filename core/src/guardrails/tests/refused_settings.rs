@@ -3,12 +3,16 @@
 
 use rstest::Context;
 
-use super::{guardrails_with, refused};
+use super::{compile, guardrails_with, refused, source};
 
 /// The messages, without those of what is not yet supported.
 fn messages(text: &str) -> Vec<String> {
-    let problems = refused(text).0.into_iter();
+    let Err(problems) = compile(&[source(text)]) else {
+        return Vec::new();
+    };
     problems
+        .0
+        .into_iter()
         .map(|problem| problem.message)
         .filter(|message| !message.contains("not yet supported"))
         .collect()
