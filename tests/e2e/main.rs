@@ -2,6 +2,7 @@
 //! kubectl. One world is shared by what does not change it; what does starts its own.
 
 mod consent;
+mod grants;
 mod modes;
 mod outage;
 mod placements;

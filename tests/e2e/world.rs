@@ -126,6 +126,24 @@ impl World {
         });
         refused.unwrap_or_else(|error| panic!("{error}"))
     }
+
+    /// Grants by the text that `ringfence grant` prints, applied by `user`.
+    #[track_caller]
+    pub(crate) fn grant(&self, user: &str, arguments: &str) -> Output {
+        let printed = std::process::Command::new(RINGFENCE)
+            .arg("grant")
+            .args(arguments.split_whitespace())
+            .env("KUBECONFIG", self.cluster.kubeconfig("admin"))
+            .output()
+            .expect("ringfence runs");
+        assert!(
+            printed.status.success(),
+            "ringfence grant {arguments}: {}",
+            String::from_utf8_lossy(&printed.stderr)
+        );
+        let text = String::from_utf8(printed.stdout).expect("is text");
+        self.cluster.kubectl(user).args(["apply", "-f", "-"]).stdin(text).run()
+    }
 }
 
 /// Binds `ClusterRole/NAME` or `Role/NAME` to a user in a namespace.
