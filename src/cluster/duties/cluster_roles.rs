@@ -275,7 +275,8 @@ mod tests {
             .iter()
             .filter(|change| matches!(change, Change::Create(_)))
             .count();
-        assert_eq!((created, changes.len()), (3, 6));
+        let each = crate::manifests::roles::SEGMENT_VERBS.len();
+        assert_eq!((created, changes.len()), (each, 2 * each));
         let join = Change::Delete(
             "ringfence:a:join".to_owned(),
             Preconditions {
