@@ -24,6 +24,7 @@ pub use documents::CheckName;
 pub use file::{ConfigMap, FileContents, is_source_key};
 pub use problem::{Notice, Problem, Problems, Source};
 pub use schema::{plain_schema, schema};
+pub use unsupported::{NotYet, not_yet};
 
 #[cfg(test)]
 mod tests;

@@ -5,16 +5,19 @@ use super::documents::Kind;
 use super::place::{Found, Place};
 
 /// A setting that is not enforced yet.
-struct NotYet {
+#[derive(Debug)]
+pub struct NotYet {
     /// What it is called.
-    feature: &'static str,
-    kind: Kind,
+    pub feature: &'static str,
+    /// The kind of document that it stands in.
+    pub kind: Kind,
     detect: Detect,
     /// What would not happen.
-    consequence: &'static str,
+    pub consequence: &'static str,
 }
 
 /// How a setting is found in a document.
+#[derive(Debug)]
 enum Detect {
     /// The document itself.
     Document,
@@ -68,6 +71,11 @@ const NOT_YET: &[NotYet] = &[
         consequence: "its policies would not be applied",
     },
 ];
+
+/// Every setting that is not enforced yet, for documentation.
+pub fn not_yet() -> impl Iterator<Item = &'static NotYet> {
+    NOT_YET.iter()
+}
 
 /// Refuses every setting of a document that is not enforced yet.
 pub(super) fn refuse(kind: Kind, document: &Place<'_>, found: &mut Found) {

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use ringfence_core::guardrails::{self, Compiled, Notice, Source};
+use ringfence_core::guardrails::{self, Compiled, FileContents, Notice, Source};
 use ringfence_core::model::{GROUP, Snapshot};
 
 use super::document::{self, Problem};
 use super::folder::File;
 use super::manifests::{Manifests, Problems};
+use crate::manifests::names;
 
 /// Everything that decides, from files.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub enum InvalidWorld {
 
 impl World {
     /// Makes sense of files. Those with documents of ringfence are guardrails, all others manifests; one file is one or the
-    /// other.
+    /// other. The ConfigMap of guardrails counts as the guardrails in its keys.
     pub fn parse(files: &[File]) -> Result<Self, InvalidWorld> {
         let (mut sources, mut others, mut mixed) = (Vec::new(), Vec::new(), Vec::new());
         for file in files {
@@ -43,7 +44,10 @@ impl World {
                     name: file.name.clone(),
                     text: file.text.clone(),
                 }),
-                Content::Manifests => others.push(file.clone()),
+                Content::Manifests => {
+                    sources.extend(configured(file));
+                    others.push(file.clone());
+                }
                 Content::Both(problem) => mixed.push(problem),
             }
         }
@@ -65,6 +69,15 @@ impl World {
             notices,
         })
     }
+}
+
+/// The guardrails in ConfigMaps of their name.
+fn configured(file: &File) -> Vec<Source> {
+    let FileContents::ConfigMaps(maps) = FileContents::of(&file.name, &file.text) else {
+        return Vec::new();
+    };
+    let ours = maps.into_iter().filter(|map| map.name == names::GUARDRAILS);
+    ours.flat_map(|map| map.sources).collect()
 }
 
 enum Content {
@@ -119,6 +132,20 @@ metadata: {name: web}
         let world = World::parse(&[file("a.yaml", NAMESPACE), file("b.yaml", GUARDRAILS)]).expect("a valid world");
         assert_eq!(world.snapshot.guardrails.mode, ringfence_core::model::Mode::Enforce);
         assert!(world.snapshot.namespaces.contains_key("web"));
+    }
+
+    #[test]
+    fn the_config_map_counts_as_what_is_in_its_keys() {
+        let text = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: NAME}}\ndata:\n  guardrails.yaml: |{}",
+            GUARDRAILS.replace('\n', "\n    ")
+        );
+        let mode = |name: &str| {
+            let world = World::parse(&[file("map.yaml", &text.replace("NAME", name))]).expect("a valid world");
+            world.snapshot.guardrails.mode
+        };
+        assert_eq!(mode("ringfence-guardrails"), ringfence_core::model::Mode::Enforce);
+        assert_eq!(mode("another"), ringfence_core::model::Mode::Audit);
     }
 
     #[test]

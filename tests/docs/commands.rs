@@ -1,0 +1,91 @@
+//! Every command that the documentation shows is run by something: the README's `console` blocks by the walk, all others by
+//! what this table names.
+
+use std::collections::BTreeSet;
+
+use crate::markdown::{pages, root};
+use crate::walk;
+
+/// What runs a command: words that stand in a file.
+struct Proof {
+    command: &'static str,
+    file: &'static str,
+    words: &'static str,
+}
+
+const fn proof(command: &'static str, file: &'static str, words: &'static str) -> Proof {
+    Proof { command, file, words }
+}
+
+const PROOFS: &[Proof] = &[
+    proof(
+        "cargo run --release -- demo",
+        "tests/demo.rs",
+        "fn the_demo_tells_its_story_and_succeeds",
+    ),
+    proof("cargo test", ".ci/run", "cargo test --locked"),
+    proof(
+        "cargo run --release -- serve --standalone policies/hollowdb",
+        "tests/standalone.rs",
+        "fn the_folder_decides_and_its_changes_are_taken",
+    ),
+    proof("cargo playground", ".cargo/config.toml", "playground = "),
+    proof(
+        "cargo run -- manifests --out deploy",
+        "tests/manifests.rs",
+        "fn deploy_is_what_the_code_says",
+    ),
+    proof(
+        "RINGFENCE_WRITE_DOCS=1 cargo test --test docs",
+        "tests/docs/generated.rs",
+        "fn generated_parts_are_what_the_code_says",
+    ),
+    proof(
+        "RINGFENCE_RECORD=1 cargo test --test demo_reviews",
+        "tests/demo_reviews.rs",
+        "fn the_demo_plays_what_a_real_api_server_sends_and_prints_what_kubectl_prints",
+    ),
+];
+
+#[test]
+fn every_command_shown_is_run_by_something() {
+    let mut unused: BTreeSet<&str> = PROOFS.iter().map(|proof| proof.command).collect();
+    let walked: Vec<String> = walk::steps().into_iter().map(|step| step.command).collect();
+    for page in pages() {
+        for block in page.blocks() {
+            let commands: Vec<&str> = match block.language {
+                "sh" => block.lines,
+                "console" => block
+                    .lines
+                    .into_iter()
+                    .filter_map(|line| line.strip_prefix("$ "))
+                    .collect(),
+                "yaml" | "text" | "mermaid" => continue,
+                other => panic!("{}: say what a block of {other:?} is", page.path.display()),
+            };
+            for command in commands {
+                unused.remove(command);
+                assert!(
+                    walked.iter().any(|walked| walked == command) || is_proved(command),
+                    "{}: nothing runs `{command}`; add a test and name it here",
+                    page.path.display()
+                );
+            }
+        }
+    }
+    assert!(unused.is_empty(), "no page shows these any more: {unused:?}");
+}
+
+fn is_proved(command: &str) -> bool {
+    PROOFS.iter().filter(|proof| proof.command == command).any(|proof| {
+        let text =
+            std::fs::read_to_string(root().join(proof.file)).unwrap_or_else(|error| panic!("{}: {error}", proof.file));
+        assert!(
+            text.contains(proof.words),
+            "{} no longer has {:?}, which ran `{command}`",
+            proof.file,
+            proof.words
+        );
+        true
+    })
+}
