@@ -30,7 +30,7 @@ impl Tried {
 fn try_out(playground: &Playground, step: &Step) -> Tried {
     let exports = playground
         .environment()
-        .map(|(name, value)| format!("export {name}={value}\n"));
+        .map(|(name, value)| format!("export {name}=\"{value}\"\n"));
     let script = format!("{}{}", exports.concat(), step.command);
     let output = Command::new("/bin/sh")
         .args(["-c", &script])

@@ -84,7 +84,7 @@ impl fmt::Display for Playground {
             "ringfence guards a Kubernetes API server on this machine. In another terminal:\n"
         )?;
         for (name, value) in self.environment() {
-            writeln!(formatter, "  export {name}={value}")?;
+            writeln!(formatter, "  export {name}=\"{value}\"")?;
         }
         writeln!(
             formatter,
