@@ -268,16 +268,16 @@ impl Guardrails {
 
     /// Where a write of a pod or of what makes pods can be denied. Outside of it webhooks for them may fail open.
     pub fn enforced(&self) -> EnforcedNamespaces {
-        let mut named = BTreeSet::new();
+        let mut by_name = BTreeSet::new();
         let mut anywhere = self.checks.values().any(|mode| *mode == Mode::Enforce);
         let enforcing = self.segments.iter().filter(|segment| segment.mode == Mode::Enforce);
         for clause in enforcing.flat_map(|segment| segment.members.iter().chain(&segment.clients)) {
             match &clause.namespaces {
-                NamespaceSet::Named(names) => named.extend(names.iter().cloned()),
+                NamespaceSet::Named(names) => by_name.extend(names.iter().cloned()),
                 NamespaceSet::Selected(_) => anywhere = true,
             }
         }
-        EnforcedNamespaces::within(self, named, anywhere)
+        EnforcedNamespaces::within(self, by_name, anywhere)
     }
 
     /// Which namespaces' own writes can be denied: creation where a segment has its consent, labels where a clause selects
