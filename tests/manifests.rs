@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use ringfence::manifests::{Installation, bundle};
+use ringfence::manifests::{Installation, bundle, stream};
 
 const REGENERATE: &str = "regenerate it with: cargo run -- manifests --out deploy";
 
@@ -52,4 +52,45 @@ fn deploy_holds_no_generated_file_that_the_code_no_longer_makes() {
         }
     }
     assert_eq!(seen, made.len(), "some file does not say that it is generated");
+}
+
+#[test]
+fn another_namespace_is_followed_everywhere() {
+    let elsewhere = Installation {
+        namespace: "guards".to_owned(),
+        image: "registry.example/ringfence:9".to_owned(),
+        replicas: 3,
+        url: Some("https://10.0.0.1:8443".to_owned()),
+    };
+    let files = bundle(&elsewhere).expect("every manifest can be written");
+    for file in &files {
+        // The default of systemNamespaces is described in the CRD.
+        assert!(
+            file.path == "crds.yaml" || !file.text.contains("ringfence-system"),
+            "{}:\n{}",
+            file.path,
+            file.text
+        );
+    }
+    let deployment = files
+        .iter()
+        .find(|file| file.path == "deployment.yaml")
+        .map(|file| file.text.as_str());
+    for said in [
+        "namespace: guards",
+        "registry.example/ringfence:9",
+        "replicas: 3",
+        "--webhook-url=https://10.0.0.1:8443",
+    ] {
+        assert!(deployment.is_some_and(|text| text.contains(said)), "{said}");
+    }
+    let stream = stream(&elsewhere).expect("every manifest can be written");
+    assert!(
+        !stream.contains("kind: Kustomization") && !stream.contains("kind: ConfigMap"),
+        "nothing of the user's own"
+    );
+    assert!(
+        stream.find("kind: Namespace") < stream.find("namespace: guards"),
+        "the namespace comes first"
+    );
 }

@@ -2,7 +2,8 @@
 //! nothing: what it prints is for `kubectl apply -f -`, by somebody whom RBAC lets.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -199,7 +200,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     for warning in subjects.iter().filter_map(Subject::warning) {
         eprintln!("{warning}");
     }
-    print!("{text}");
+    std::io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -300,7 +301,7 @@ async fn configured(client: &Client, segment: &SegmentName, installed_in: &Names
         .data
         .unwrap_or_default()
         .into_iter()
-        .filter(|(key, _)| key.ends_with(".yaml"));
+        .filter(|(key, _)| Path::new(key).extension().is_some_and(|extension| extension == "yaml"));
     let sources: Vec<Source> = keys.map(|(name, text)| Source { name, text }).collect();
     declared(&compile(&sources)?.guardrails, segment)
 }

@@ -1,6 +1,7 @@
 //! `ringfence manifests`: everything that ringfence is installed by, as files or on stdout; `ringfence manifests webhooks`:
 //! the webhook configuration that it would serve for given guardrails.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -91,8 +92,7 @@ fn write_bundle(install: Install) -> anyhow::Result<()> {
         url,
     };
     let Some(directory) = out else {
-        print!("{}", stream(&installation)?);
-        return Ok(());
+        return Ok(std::io::stdout().write_all(stream(&installation)?.as_bytes())?);
     };
     for file in bundle(&installation)? {
         let path = directory.join(file.path);
@@ -124,8 +124,7 @@ fn print_webhooks(arguments: WebhooksArguments) -> anyhow::Result<()> {
     };
     let mut file = Documents::new("the webhook configuration", GENERATED);
     file.push(&webhook_configuration(&compiled.guardrails, &endpoint))?;
-    print!("{}", file.finish());
-    Ok(())
+    Ok(std::io::stdout().write_all(file.finish().as_bytes())?)
 }
 
 /// Guardrails from a file, named as it was given.

@@ -137,7 +137,7 @@ fn unpublished(permission: &Permission, about: &str, subjects: &[Subject]) -> Re
         Scope::Cluster => "ClusterRole",
     };
     let role = format!("{}{name}:{verb}", roles::PREFIX);
-    let rule = PolicyRule {
+    let right = PolicyRule {
         api_groups: Some(vec![(*group).to_owned()]),
         resources: Some(vec![(*resource).to_owned()]),
         resource_names: Some(vec![name.clone()]),
@@ -145,7 +145,7 @@ fn unpublished(permission: &Permission, about: &str, subjects: &[Subject]) -> Re
         non_resource_urls: None,
     };
     let mut file = Documents::new("the grant", &format!("{APPLY}\nFor a cluster admin to apply. {about}"));
-    let rules = [(format!("The permission {permission}."), rule)];
+    let rules = [(format!("The permission {permission}."), right)];
     file.push_listing(&RoleHead::new(kind, in_scope(&role, scope)), "rules", &rules)?;
     for subject in subjects {
         let binding = Binding::to(kind, &role, subject, scope);

@@ -287,12 +287,16 @@ fn is_one_of(group: &str, resources: &[&str], named: Named) -> String {
 /// One line: the API server drops messages that have more.
 fn message(namespace: &str) -> String {
     let permission = format!("{} guardrails.{GROUP}/default", Verb::Configure);
+    let installed_in = match namespace {
+        names::NAMESPACE => String::new(),
+        other => format!("--installed-in {other} "),
+    };
     format!(
         "\"ringfence guards itself: user \\\"\" + variables.user + \"\\\" may not \" + request.operation.lowerAscii() + \" \" +\n\
          variables.resource + (variables.subresource == \"\" ? \"\" : \"/\" + variables.subresource) + \" \" + variables.name +\n\
          \": that needs the permission {permission} in {namespace}. \" +\n\
          \"check: kubectl auth can-i {permission} -n {namespace}; \" +\n\
-         \"grant: ringfence grant {} guardrails/default --user \" + variables.user",
+         \"grant: ringfence grant {} guardrails/default {installed_in}--user \" + variables.user",
         Verb::Configure
     )
 }

@@ -240,21 +240,15 @@ fn client_config(webhook: Webhook, endpoint: &Endpoint) -> WebhookClientConfig {
 
 /// Rows that share group, versions, operations and scope are one rule.
 fn rules(rows: &[Row<'_>]) -> Vec<RuleWithOperations> {
+    let shared = |rule: &RuleWithOperations| {
+        let mut rule = rule.clone();
+        rule.resources = None;
+        rule
+    };
     let mut rules: Vec<RuleWithOperations> = Vec::new();
     for row in rows {
         let mut rule = row.rule();
-        let same = |other: &&mut RuleWithOperations| {
-            let RuleWithOperations {
-                api_groups,
-                api_versions,
-                operations,
-                scope,
-                resources: _,
-            } = other;
-            (&*api_groups, &*api_versions, &*operations, &*scope)
-                == (&rule.api_groups, &rule.api_versions, &rule.operations, &rule.scope)
-        };
-        match rules.iter_mut().find(same) {
+        match rules.iter_mut().find(|other| shared(other) == shared(&rule)) {
             Some(other) => other
                 .resources
                 .get_or_insert_default()

@@ -7,6 +7,10 @@ pub(crate) type Attack = (&'static str, &'static str, Value);
 
 /// All that could change or borrow ringfence from within its namespace.
 pub(crate) fn attacks() -> Vec<Attack> {
+    [on_the_core_group(), on_other_groups()].concat()
+}
+
+fn on_the_core_group() -> Vec<Attack> {
     let core = |kind: &str, name: &str| json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}});
     let label = json!({"metadata": {"labels": {"by": "attacker"}}});
     let container = json!({"name": "x", "image": "registry.example/x:1",
@@ -20,18 +24,6 @@ pub(crate) fn attacks() -> Vec<Attack> {
     let token = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": []}});
     let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "POD"}});
     let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "POD"}, "target": {"kind": "Node", "name": "n"}});
-    let slice = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {"name": "decoy", "labels": {"kubernetes.io/service-name": "ringfence"}},
-        "endpoints": [{"addresses": ["10.9.9.9"]}], "ports": [{"name": "https", "port": 8443}]});
-    let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-        "metadata": {"name": "ringfence-leader"}, "spec": {"holderIdentity": "attacker", "leaseDurationSeconds": 3600}});
-    let closed = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
-        "metadata": {"name": "closed"}, "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}});
-    let scaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "one"},
-        "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "ringfence"}, "minReplicas": 1, "maxReplicas": 1}});
-    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "planted"}, "rules": []});
-    let bound = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "planted"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "tenant"}, "subjects": []});
     let debug = json!({"spec": {"ephemeralContainers": [container]}});
     vec![
         (
@@ -80,6 +72,24 @@ pub(crate) fn attacks() -> Vec<Attack> {
             "/api/v1/NS/resourcequotas/ringfence-critical-pods",
             json!({"spec": {"hard": {"pods": "0"}}}),
         ),
+    ]
+}
+
+fn on_other_groups() -> Vec<Attack> {
+    let label = json!({"metadata": {"labels": {"by": "attacker"}}});
+    let slice = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": "decoy", "labels": {"kubernetes.io/service-name": "ringfence"}},
+        "endpoints": [{"addresses": ["10.9.9.9"]}], "ports": [{"name": "https", "port": 8443}]});
+    let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": "ringfence-leader"}, "spec": {"holderIdentity": "attacker", "leaseDurationSeconds": 3600}});
+    let closed = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": "closed"}, "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}});
+    let scaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "one"},
+        "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "ringfence"}, "minReplicas": 1, "maxReplicas": 1}});
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "planted"}, "rules": []});
+    let bound = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "planted"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "tenant"}, "subjects": []});
+    vec![
         (
             "PATCH",
             "/apis/apps/v1/NS/deployments/ringfence",

@@ -133,11 +133,10 @@ impl Subject {
         if plain.len() <= LONGEST_NAME && plain.chars().all(allowed) {
             return plain;
         }
-        let digest: String = Sha256::digest(plain.as_bytes())
+        let digest = Sha256::digest(plain.as_bytes());
+        let digest = digest[..5]
             .iter()
-            .take(5)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         let readable: String = plain
             .chars()
             .map(|letter| if allowed(letter) { letter } else { '-' })
