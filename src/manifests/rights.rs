@@ -64,8 +64,7 @@ fn reading() -> Vec<Right> {
         place: Place::Cluster,
         why,
     };
-    let owner = "Read the owner of a pod live: what a controller makes was judged when its template was written. List those \
-                 that a planted revision or a rollback could reach.";
+    let owner = "Read the owner of a pod live: what a controller makes was judged when its template was written.";
     vec![
         read(
             "authorization.k8s.io",
@@ -98,17 +97,12 @@ fn reading() -> Vec<Right> {
             &["get"],
             "The same, for API servers that dial by Endpoints.",
         ),
+        read("apps", &["controllerrevisions", "deployments"], &["get"], owner),
         read(
             "apps",
-            &[
-                "controllerrevisions",
-                "daemonsets",
-                "deployments",
-                "replicasets",
-                "statefulsets",
-            ],
-            &["get"],
-            owner,
+            &["daemonsets", "replicasets", "statefulsets"],
+            &["get", "list"],
+            "The same for owners of these kinds; and list those that a planted revision or a rollback could reach.",
         ),
         read(
             "batch",
