@@ -1,8 +1,12 @@
 //! ringfence as its users meet it: installed from `deploy/` on a real control plane, two replicas behind a forwarder, real
 //! kubectl. One world is shared by what does not change it; what does starts its own.
 
+mod calls;
 mod consent;
+mod custom_kinds;
+mod delegates;
 mod grants;
+mod life;
 mod modes;
 mod outage;
 mod placements;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ringfence_controlplane::{
-    ControlPlane, Installation, Options, Output, Ringfence, Shared, StartError, User, configure, started_or_skipped,
-    wait_until,
+    ControlPlane, Controllers, Installation, Options, Output, Ringfence, Shared, StartError, User, configure,
+    started_or_skipped, wait_until,
 };
 use serde_json::{Value, json};
 
@@ -51,6 +51,33 @@ fn people(cluster: &ControlPlane) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Where all controllers are one user, it needs the roles of all of them, which no cluster binds by default. Not
+/// `cluster-admin`: who may do everything needs no provenance.
+fn one_user_may_control(cluster: &ControlPlane) {
+    let get = ["get", "clusterroles", "-o", "jsonpath={.items[*].metadata.name}"];
+    let roles = cluster.kubectl("admin").args(get).run().ok();
+    let roles = roles
+        .split_whitespace()
+        .filter(|name| name.starts_with("system:controller:"));
+    let bindings: Vec<Value> = roles
+        .map(|role| {
+            json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+                "metadata": {"name": format!("one-user:{role}")},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "system:kube-controller-manager"}],
+            })
+        })
+        .collect();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": bindings});
+    cluster
+        .kubectl("admin")
+        .args(["create", "-f", "-"])
+        .stdin(list.to_string())
+        .run()
+        .ok();
+}
+
 impl World {
     /// Installs ringfence with these guardrails and waits until they are in force at the API server.
     pub(crate) fn on(cluster: ControlPlane, guardrails: &str) -> Result<Self, StartError> {
@@ -62,7 +89,19 @@ impl World {
 
     /// A world of one's own with these guardrails; none where there is no control plane to start.
     pub(crate) fn own(guardrails: &str) -> Option<Self> {
-        let cluster = started_or_skipped(&options())?;
+        Self::own_with(Controllers::AccountEach, guardrails)
+    }
+
+    /// A world of one's own whose built-in controllers write under these identities.
+    pub(crate) fn own_with(controllers: Controllers, guardrails: &str) -> Option<Self> {
+        let options = Options {
+            controllers,
+            ..options()
+        };
+        let cluster = started_or_skipped(&options)?;
+        if controllers == Controllers::OneUser {
+            one_user_may_control(&cluster);
+        }
         people(&cluster).expect("people are there");
         Some(Self::on(cluster, guardrails).unwrap_or_else(|error| panic!("{error}")))
     }
@@ -115,6 +154,21 @@ impl World {
             self.kubectl(user, arguments).succeeded().ok()
         });
         found.unwrap_or_else(|error| panic!("{error}; now: {}", self.kubectl(user, arguments).stderr))
+    }
+
+    /// As [`World::eventually_refused`], for `kubectl apply` of one object, which must not have been there before.
+    #[track_caller]
+    pub(crate) fn eventually_refused_apply(&self, user: &str, object: &Value) -> String {
+        let refused = wait_until(PATIENCE, "an apply to be refused", || {
+            let output = self
+                .cluster
+                .kubectl(user)
+                .args(["apply", "--dry-run=server", "-f", "-"])
+                .stdin(object.to_string())
+                .run();
+            (!output.success).then_some(output.stderr)
+        });
+        refused.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Waits until a call is refused, and gives what it said.
