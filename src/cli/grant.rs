@@ -1,6 +1,8 @@
 //! `ringfence grant`: prints the binding that settles a denial, or makes somebody the owner of a segment. It writes
 //! nothing: what it prints is for `kubectl apply -f -`, by somebody whom RBAC lets.
 
+mod borrowers;
+
 use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -176,6 +178,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         groups,
         service_accounts,
     } = subjects;
+    let asks_cluster = consent.asks_cluster().then(|| consent.kubeconfig.clone());
     let subjects = [users, groups, service_accounts].concat();
     let text = match (verb, target) {
         (Word::Verb(Verb::Configure), Target::Guardrails) => grants::configuration(&installed_in.0, &subjects)?,
@@ -200,11 +203,61 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     for warning in subjects.iter().filter_map(Subject::warning) {
         eprintln!("{warning}");
     }
+    if let Some(kubeconfig) = asks_cluster {
+        tell_borrowers(kubeconfig.as_ref(), &subjects);
+    }
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// Says on stderr who can become the service accounts on this cluster. What cannot be found out is said, too, and stops
+/// nothing.
+fn tell_borrowers(kubeconfig: Option<&PathBuf>, subjects: &[Subject]) {
+    let accounts = subjects.iter().filter_map(|subject| match subject {
+        Subject::ServiceAccount { namespace, name } => Some((namespace, name)),
+        Subject::User(_) | Subject::Group(_) => None,
+    });
+    for (namespace, name) in accounts {
+        let found = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Into::into)
+            .and_then(|runtime| runtime.block_on(borrowed(kubeconfig.cloned(), namespace, name)));
+        match found {
+            Ok(lines) if lines.is_empty() => {
+                eprintln!("On this cluster nobody but administrators can become {namespace}:{name}.");
+            }
+            Ok(lines) => {
+                eprintln!("On this cluster these can become {namespace}:{name}, and would be granted it too:");
+                for line in lines {
+                    eprintln!("  {line}");
+                }
+            }
+            Err(error) => eprintln!("Who can become {namespace}:{name} could not be found out: {error:#}"),
+        }
+    }
+}
+
+async fn borrowed(kubeconfig: Option<PathBuf>, namespace: &str, account: &str) -> anyhow::Result<Vec<String>> {
+    let client = Client::try_from(config(kubeconfig).await?)?;
+    borrowers::lines(&client, namespace, account).await.map_err(briefly)
+}
+
+async fn config(kubeconfig: Option<PathBuf>) -> anyhow::Result<Config> {
+    match kubeconfig {
+        Some(file) => {
+            let read = Kubeconfig::read_from(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            Ok(Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?)
+        }
+        None => Ok(Config::infer().await?),
+    }
+}
+
 impl Consent {
+    fn asks_cluster(&self) -> bool {
+        self.guardrails.is_empty() && self.namespace.is_none() && !self.cluster
+    }
+
     fn of(self, segment: &SegmentName, installed_in: &NamespaceName) -> anyhow::Result<Scope> {
         let Self {
             guardrails,
@@ -259,14 +312,7 @@ async fn asked(
     segment: &SegmentName,
     installed_in: &NamespaceName,
 ) -> anyhow::Result<Scope> {
-    let config = match kubeconfig {
-        Some(file) => {
-            let read = Kubeconfig::read_from(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?
-        }
-        None => Config::infer().await?,
-    };
-    let client = Client::try_from(config)?;
+    let client = Client::try_from(config(kubeconfig).await?)?;
     let published = match published(&client, segment).await {
         Ok(scope) => return Ok(scope),
         Err(error) => error,

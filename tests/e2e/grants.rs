@@ -2,7 +2,7 @@
 
 use ringfence_controlplane::wait_until;
 
-use super::world::{PATIENCE, WORLD, World, deployment};
+use super::world::{PATIENCE, RINGFENCE, WORLD, World, deployment};
 
 #[test]
 fn the_owner_grants_in_the_owners_namespace_and_then_ci_deploys() {
@@ -69,4 +69,30 @@ fn what_does_not_change_what_runs_is_free(world: &World) {
         .kubectl("mallory", &format!("annotate pod/{pod} -n web note=mine"))
         .ok();
     world.kubectl("ci", "set image deployment/shop -n web main=shop:2").ok();
+}
+
+#[test]
+fn a_grant_to_an_account_names_those_who_can_become_it() {
+    let Some(world) = WORLD.get() else { return };
+    let printed = std::process::Command::new(RINGFENCE)
+        .args([
+            "grant",
+            "connect",
+            "segments/payments-db",
+            "--serviceaccount",
+            "web:deployer",
+        ])
+        .env("KUBECONFIG", world.cluster.kubeconfig("admin"))
+        .output()
+        .expect("ringfence runs");
+    let told = String::from_utf8_lossy(&printed.stderr);
+    assert!(printed.status.success(), "{told}");
+    for word in [
+        "web:deployer",
+        "User mallory: may create pods",
+        "RoleBinding web/mallory-edit",
+    ] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    assert!(!told.contains("User tess"), "she has no say in web: {told}");
 }

@@ -14,7 +14,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 pub use document::Problem;
 pub use manifests::{Manifests, Problems};
-pub use rbac::{Access, Rbac};
+pub use rbac::{Access, Holder, Rbac};
 use ringfence_core::model::{Answer, Asked, Identity, Permission, Question, Who};
 use serde_json::Value;
 

@@ -153,6 +153,27 @@ impl Rbac {
                 }))
     }
 
+    /// Everybody whom some binding lets do this, whoever asks: one for each subject of each such binding. `user` and `groups`
+    /// of the access are not looked at.
+    pub fn holders(&self, access: Access<'_>) -> Vec<Holder> {
+        let cluster = self
+            .cluster_role_bindings
+            .iter()
+            .filter(|binding| self.role_allows(&binding.role_ref, "", access));
+        let at_cluster = cluster.flat_map(|binding| {
+            let name = binding.metadata.name.as_deref().unwrap_or_default();
+            holders(binding.subjects.as_deref(), "", &format!("ClusterRoleBinding {name}"))
+        });
+        let bindings = self.role_bindings.get(access.namespace).into_iter().flatten();
+        let inside = bindings.filter(|binding| self.role_allows(&binding.role_ref, access.namespace, access));
+        let in_namespace = inside.flat_map(|binding| {
+            let name = binding.metadata.name.as_deref().unwrap_or_default();
+            let told = format!("RoleBinding {}/{name}", access.namespace);
+            holders(binding.subjects.as_deref(), access.namespace, &told)
+        });
+        at_cluster.chain(in_namespace).collect()
+    }
+
     fn role_allows(&self, role: &RoleRef, namespace: &str, access: Access<'_>) -> bool {
         match role.kind.as_str() {
             "Role" => self
@@ -181,6 +202,36 @@ impl Rbac {
             }),
         }
     }
+}
+
+/// A subject that a binding lets do something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// `User mallory`, `Group developers`, `ServiceAccount ci:deployer`.
+    pub subject: String,
+    /// `RoleBinding web/editors`, `ClusterRoleBinding admins`.
+    pub binding: String,
+}
+
+fn holders(subjects: Option<&[Subject]>, namespace: &str, binding: &str) -> Vec<Holder> {
+    let holder = |subject: &Subject| {
+        let Subject { kind, name, .. } = subject;
+        let subject = if kind == "ServiceAccount" {
+            let own = subject
+                .namespace
+                .as_deref()
+                .filter(|own| !own.is_empty())
+                .unwrap_or(namespace);
+            format!("{kind} {own}:{name}")
+        } else {
+            format!("{kind} {name}")
+        };
+        Holder {
+            subject,
+            binding: binding.to_owned(),
+        }
+    };
+    subjects.unwrap_or_default().iter().map(holder).collect()
 }
 
 fn key(metadata: &ObjectMeta) -> (String, String) {
