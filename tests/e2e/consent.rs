@@ -5,7 +5,7 @@ use serde_json::json;
 use super::world::{World, bind};
 
 /// As in the documentation, but the consent namespace does not exist yet.
-const GUARDRAILS: &str = r#"
+const GUARDRAILS: &str = r"
 apiVersion: ringfence.dev/v1alpha1
 kind: Guardrails
 metadata: {name: default}
@@ -18,7 +18,7 @@ spec:
   consent: {namespace: vault}
   members: [{namespaces: [vault], podSelector: {matchLabels: {app: vault}}}]
   clients: [{namespaceSelector: {}, podSelector: {matchLabels: {vault: client}}}]
-"#;
+";
 
 #[test]
 fn whoever_creates_a_missing_consent_namespace_does_not_come_to_own_the_segment() {

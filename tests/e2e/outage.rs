@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::world::World;
 
-const GUARDRAILS: &str = r#"
+const GUARDRAILS: &str = r"
 apiVersion: ringfence.dev/v1alpha1
 kind: Guardrails
 metadata: {name: default}
@@ -16,7 +16,7 @@ metadata: {name: payments-db}
 spec:
   members: [{namespaces: [payments], podSelector: {matchLabels: {app: hollowdb}}}]
   clients: [{namespaceSelector: {}, podSelector: {matchLabels: {app: hollowapp}}}]
-"#;
+";
 
 #[test]
 fn a_dead_webhook_stops_only_what_it_could_have_denied() {

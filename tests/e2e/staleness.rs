@@ -2,7 +2,7 @@
 
 use super::world::{World, everything};
 
-const GUARDRAILS: &str = r#"
+const GUARDRAILS: &str = r"
 apiVersion: ringfence.dev/v1alpha1
 kind: Guardrails
 metadata: {name: default}
@@ -14,7 +14,7 @@ metadata: {name: payments-db}
 spec:
   members: [{namespaces: [payments], podSelector: {matchLabels: {app: hollowdb}}}]
   clients: [{namespaceSelector: {matchLabels: {team: blue}}, podSelector: {matchLabels: {app: batch}}}]
-"#;
+";
 
 const BATCH: &str = "--image=evil --labels=app=batch";
 

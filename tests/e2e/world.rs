@@ -28,7 +28,7 @@ pub(crate) struct World {
 /// For tests that leave the guardrails and the replicas as they are; each has namespaces of its own but for `payments`.
 pub(crate) static WORLD: Shared<World> = Shared::new(|| {
     let cluster = ControlPlane::start(&options())?;
-    people(&cluster)?;
+    people(&cluster);
     World::on(cluster, GUARDRAILS)
 });
 
@@ -39,7 +39,7 @@ fn options() -> Options {
 }
 
 /// The namespaces and what is bound there, before ringfence comes.
-fn people(cluster: &ControlPlane) -> Result<(), StartError> {
+fn people(cluster: &ControlPlane) {
     for namespace in ["payments", "web", "tenant"] {
         cluster.create_namespace(namespace, &[]);
     }
@@ -48,7 +48,6 @@ fn people(cluster: &ControlPlane) -> Result<(), StartError> {
     bind(cluster, "payments", "ClusterRole/edit", "mallory");
     bind(cluster, "payments", "ClusterRole/admin", "pam");
     everything(cluster, "tenant", "tess");
-    Ok(())
 }
 
 /// Where all controllers are one user, it needs the roles of all of them, which no cluster binds by default. Not
@@ -102,7 +101,7 @@ impl World {
         if controllers == Controllers::OneUser {
             one_user_may_control(&cluster);
         }
-        people(&cluster).expect("people are there");
+        people(&cluster);
         Some(Self::on(cluster, guardrails).unwrap_or_else(|error| panic!("{error}")))
     }
 
