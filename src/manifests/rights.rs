@@ -170,7 +170,7 @@ fn publishing() -> Vec<Right> {
         write(
             "admissionregistration.k8s.io",
             &["validatingwebhookconfigurations"],
-            &["get", "list", "watch", "update", "patch"],
+            &["get", "list", "watch", "update"],
             Named::Exactly(names::RINGFENCE),
             "Keep its webhooks in step with the guardrails. It can neither create nor delete the configuration.",
         ),
@@ -187,7 +187,7 @@ fn own_namespace() -> Vec<Right> {
         place: Place::OwnNamespace,
         why,
     };
-    let kept = ["get", "list", "watch", "create", "update", "patch"];
+    let kept = ["get", "list", "watch", "create", "update"];
     vec![
         own(
             "",
@@ -214,7 +214,7 @@ fn own_namespace() -> Vec<Right> {
             "coordination.k8s.io",
             "leases",
             names::LEADER,
-            &kept,
+            &["get", "create", "patch"],
             "Elect the replica that does what one does for all.",
         ),
         Right {

@@ -168,11 +168,12 @@ fn writes() -> Vec<(Vec<&'static str>, Value)> {
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "ringfence:own:connect"},
         "rules": [{"apiGroups": ["ringfence.dev"], "resources": ["segments"], "resourceNames": ["own"], "verbs": ["connect"]}]});
     let label = r#"--patch={"metadata": {"labels": {"a": "b"}}}"#;
-    let hook = "validatingwebhookconfiguration/ringfence";
+    let hook = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "ringfence"}});
     vec![
         (vec!["create", "-f", "-"], map("ConfigMap", "ringfence-last-good")),
-        (vec!["patch", "configmap/ringfence-last-good", label], Value::Null),
-        (vec!["patch", "secret/ringfence-serving", label], Value::Null),
+        (vec!["replace", "-f", "-"], map("ConfigMap", "ringfence-last-good")),
+        (vec!["replace", "-f", "-"], map("Secret", "ringfence-serving")),
         (vec!["create", "-f", "-"], lease),
         (vec!["patch", "lease/ringfence-leader", label], Value::Null),
         (vec!["create", "-f", "-"], role),
@@ -190,7 +191,7 @@ fn writes() -> Vec<(Vec<&'static str>, Value)> {
             Value::Null,
         ),
         (vec!["delete", "segment/own"], Value::Null),
-        (vec!["patch", hook, label], Value::Null),
+        (vec!["replace", "-f", "-"], hook),
     ]
 }
 
