@@ -29,7 +29,7 @@ const PROOFS: &[Proof] = &[
         "tests/standalone.rs",
         "fn the_folder_decides_and_its_changes_are_taken",
     ),
-    proof("cargo playground", ".cargo/config.toml", "playground = "),
+    proof("cargo playground", "tests/playground.rs", "fn "),
     proof(
         "cargo run -- manifests --out deploy",
         "tests/manifests.rs",

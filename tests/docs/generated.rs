@@ -8,11 +8,12 @@ use regex::Regex;
 use ringfence::manifests::roles::SEGMENT_VERBS;
 use ringfence::record::DecisionRecord;
 use ringfence::{answer, certs, cluster, record, serve};
+use ringfence_core::decide::RULES;
 use ringfence_core::guardrails::documents::Kind;
 use ringfence_core::guardrails::{Source, compile, not_yet, plain_schema, schema};
 use serde_json::Value;
 
-use crate::markdown::{Page, pages, root};
+use crate::markdown::{Page, entries, pages, root};
 
 const END: &str = "<!-- end -->";
 
@@ -32,7 +33,7 @@ fn generated_parts_are_what_the_code_says() {
             page.path.display()
         );
     }
-    assert_eq!(seen, 6, "a generated part is missing, or there is one more");
+    assert_eq!(seen, 7, "a generated part is missing, or there is one more");
 }
 
 /// The page with its generated parts made anew, and how many those are.
@@ -53,7 +54,7 @@ fn regenerated(page: &Page) -> (String, usize) {
 fn part(name: &str) -> String {
     match name {
         "not-yet" => not_yet().fold(String::new(), |list, row| {
-            list + &format!("- `{}`: {}.\n", row.feature, row.consequence)
+            list + &format!("- {}: {}.\n", row.feature, row.consequence)
         }),
         "Guardrails" => fields(
             schema(Kind::Guardrails).as_value().pointer("/properties/spec"),
@@ -76,6 +77,7 @@ fn part(name: &str) -> String {
             rows
         }
         "metrics" => metrics(),
+        "rules" => rules(),
         other => panic!("nothing makes a part called {other}"),
     }
 }
@@ -128,6 +130,28 @@ fn rows_of(schema: &Value, prefix: &str, is_not_yet: &dyn Fn(&str) -> bool, rows
             rows_of(below, &format!("{path}."), &|_| false, rows);
         }
     }
+}
+
+/// What each rule says of itself: the files of `core/src/decide/` that open with a heading.
+fn rules() -> String {
+    let mut rules: Vec<String> = entries("core/src/decide")
+        .into_iter()
+        .filter(|path| path.is_file())
+        .map(Page::read)
+        .filter(|page| page.text.starts_with("//! # "))
+        .map(|page| {
+            let lines = page.text.lines().map_while(|line| line.strip_prefix("//!"));
+            let lines: Vec<&str> = lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+            format!("#{}\n\n", lines.join("\n").trim_end())
+        })
+        .collect();
+    rules.sort();
+    assert_eq!(
+        rules.len(),
+        RULES.len(),
+        "a rule documents itself at the top of its file"
+    );
+    rules.concat()
 }
 
 /// Every metric that `ringfence serve` has, by name. From the source: what has not been counted yet is not encoded.

@@ -30,7 +30,8 @@ pub(crate) fn pages() -> Vec<Page> {
     paths.into_iter().map(Page::read).collect()
 }
 
-fn entries(folder: &str) -> Vec<PathBuf> {
+/// What is in a folder of the repository, sorted.
+pub(crate) fn entries(folder: &str) -> Vec<PathBuf> {
     let listed = std::fs::read_dir(root().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
     let mut paths: Vec<PathBuf> = listed.map(|entry| entry.expect("it can be listed").path()).collect();
     paths.sort();

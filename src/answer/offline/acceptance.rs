@@ -73,7 +73,11 @@ fn name<'m>(document: &Document, metadata: &'m ObjectMeta) -> Result<&'m str, Pr
     })
 }
 
-pub(super) fn in_namespace(document: &Document, metadata: &ObjectMeta, places: &mut Places) -> Result<(), Problem> {
+pub(super) fn in_namespace(
+    document: &Document,
+    metadata: &ObjectMeta,
+    places: &mut Places,
+) -> Result<NamespaceName, Problem> {
     let name = name(document, metadata)?;
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
     if namespace.is_empty() {
@@ -82,13 +86,11 @@ pub(super) fn in_namespace(document: &Document, metadata: &ObjectMeta, places: &
             "has no metadata.namespace; write it down, there is no current namespace here",
         ));
     }
-    NamespaceName::new(namespace)
+    let known = NamespaceName::new(namespace)
         .map_err(|error| document.problem_at(&["metadata", "namespace"], error.to_string()))?;
-    once(
-        document,
-        format!("{}.{}/{namespace}/{name}", document.kind, document.group()),
-        places,
-    )
+    let place = format!("{}.{}/{namespace}/{name}", document.kind, document.group());
+    once(document, place, places)?;
+    Ok(known)
 }
 
 pub(super) fn at_cluster(document: &Document, metadata: &ObjectMeta, places: &mut Places) -> Result<(), Problem> {

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use k8s_openapi::api::core::v1;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use ringfence_core::guardrails::{Guardrails, Workload};
-use ringfence_core::model::{Namespace, NamespaceName, Namespaces, ObjectReference, Owner};
+use ringfence_core::model::{Namespace, NamespaceName, Namespaces, ObjectReference, Owner, ReachedPod};
 use ringfence_core::review::{Shape, WRITE_PATHS, owner_of};
 use serde_json::Value;
 
@@ -35,6 +35,7 @@ pub struct Manifests {
     /// How many objects of each kind no answer needs.
     pub skipped: BTreeMap<String, usize>,
     owners: HashMap<ObjectKey, Arc<Value>>,
+    pods: HashMap<(NamespaceName, String), ReachedPod>,
     /// The configured kinds that make pods, beside the built-in ones: API group and plural resource.
     custom: BTreeSet<(String, String)>,
 }
@@ -140,6 +141,11 @@ impl Manifests {
             .map(|object| owner_of(object, &reference.template))
     }
 
+    /// The pod of this name, none where no manifest has it.
+    pub fn pod(&self, namespace: &NamespaceName, name: &str) -> Option<&ReachedPod> {
+        self.pods.get(&(namespace.clone(), name.to_owned()))
+    }
+
     /// Every object of a resource in a namespace, as the reference names them.
     pub fn templates(&self, reference: &ObjectReference) -> Vec<Owner> {
         let asked = |key: &ObjectKey| {
@@ -202,6 +208,16 @@ impl Manifests {
                 let namespace: v1::Namespace = decode(document)?;
                 at_cluster(document, &namespace.metadata, places)?;
                 self.add_namespace(document, namespace)?;
+            }
+            (false, "Pod") if document.api_version == "v1" => {
+                let metadata = metadata(document)?;
+                let namespace = in_namespace(document, &metadata, places)?;
+                let pod = ReachedPod {
+                    namespace: namespace.clone(),
+                    name: metadata.name.unwrap_or_default(),
+                    labels: metadata.labels.unwrap_or_default().into_iter().collect(),
+                };
+                self.pods.insert((namespace, pod.name.clone()), pod);
             }
             _ if self.owner_resource(group, kind).is_some() => {
                 in_namespace(document, &metadata(document)?, places)?;

@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 pub use document::Problem;
 pub use manifests::{Manifests, Problems};
 pub use rbac::{Access, Holder, Rbac};
-use ringfence_core::model::{Answer, Asked, Identity, Permission, Question, Who};
+use ringfence_core::model::{Answer, Asked, Identity, Permission, Question, Target, Who};
 use serde_json::Value;
 
 pub use world::{InvalidWorld, World};
@@ -67,13 +67,25 @@ impl Answerer for Offline {
                     }
                     Question::Owner(reference) => Answer::Owner(manifests.owner(reference)),
                     Question::Templates(reference) => Answer::Templates(manifests.templates(reference)),
-                    // Manifests hold no running pods, so which of them a connection reaches cannot be told.
-                    Question::Reached(target) => Answer::Failed(format!("manifests do not tell {target}")),
+                    Question::Reached(target) => reached(&manifests, target),
                 };
                 (question, answer)
             })
             .collect()
     }
+}
+
+/// Manifests rarely hold running pods and never say which addresses lead to them: what is not written down is not known,
+/// rather than not there.
+fn reached(manifests: &Manifests, target: &Target) -> Answer {
+    let pod = match target {
+        Target::Pod(namespace, name) => manifests.pod(namespace, name),
+        Target::PodAddresses(..) | Target::Service(..) | Target::Node(_) => None,
+    };
+    pod.map_or_else(
+        || Answer::Failed(format!("no manifest tells {target}")),
+        |pod| Answer::Reached(vec![pod.clone()]),
+    )
 }
 
 fn allows(rbac: &Rbac, identity: &Identity<'_>, who: &Who, permission: &Permission) -> bool {

@@ -119,6 +119,37 @@ spec: {template: {metadata: {labels: {app: hollowapp}}}}
     assert_eq!(with.owner(&canary).map(|owner| owner.uid).as_deref(), Some("c-1"));
 }
 
+#[tokio::test]
+async fn a_connection_reaches_the_pods_that_are_written_down_and_what_is_not_is_unknown() {
+    use std::time::Instant;
+
+    use ringfence_core::model::{Answer, Asked, Identity, Mode, Question, Target};
+
+    use crate::answer::Answerer;
+
+    let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: db-0, namespace: web, labels: {app: hollowdb}}\n";
+    let offline =
+        super::super::Offline::new(Manifests::parse(&[file("pod.yaml", text)], &[]).expect("valid manifests"));
+    let web = NamespaceName::new("web").expect("a valid name");
+    let ask = |target: Target| Asked {
+        question: Question::Reached(target),
+        mode: Mode::Enforce,
+    };
+    let asked = vec![
+        ask(Target::Pod(web.clone(), "db-0".to_owned())),
+        ask(Target::Pod(web.clone(), "db-1".to_owned())),
+        ask(Target::PodAddresses(web, "db-0".to_owned())),
+    ];
+    let answers = offline.answer(&Identity::default(), asked, Instant::now()).await;
+    let answers: Vec<&Answer> = answers.iter().map(|(_, answer)| answer).collect();
+    let [Answer::Reached(pods), Answer::Failed(absent), Answer::Failed(addresses)] = answers.as_slice() else {
+        panic!("{answers:?}")
+    };
+    assert_eq!(pods.len(), 1);
+    assert_eq!(pods[0].labels, [("app".to_owned(), "hollowdb".to_owned())]);
+    assert!(absent.contains("pod web/db-1") && addresses.contains("the addresses of pod web/db-0"));
+}
+
 #[test]
 fn a_namespace_carries_its_name_as_a_label_whatever_is_written() {
     let text = "
