@@ -1,0 +1,37 @@
+//! The rows, by family.
+
+mod bindings;
+mod connections;
+mod host_access;
+pub(crate) mod identities;
+mod namespaces;
+mod pods;
+mod provenance;
+mod revisions;
+mod templates;
+
+use super::attack::Attack;
+
+/// Every attack.
+pub(crate) fn all() -> Vec<Attack> {
+    [
+        pods::rows(),
+        bindings::rows(),
+        provenance::rows(),
+        identities::rows(),
+        templates::rows(),
+        revisions::rows(),
+        namespaces::rows(),
+        connections::rows(),
+        host_access::rows(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// What the answers say.
+pub(crate) const CONNECT: &str = "may not connect to segment vault";
+pub(crate) const JOIN: &str = "may not join segment vault";
+pub(crate) const LEAVE: &str = "may not leave segment vault";
+pub(crate) const ENTER: &str = "may not be entered (segment vault)";
