@@ -92,7 +92,7 @@ pub struct ResourceRecord {
 /// One rule's result.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub struct FindingRecord {
-    /// Which rule; `ringfence explain RULE` tells more.
+    /// Which rule; docs/rules.md tells more.
     #[schemars(with = "String")]
     pub rule: &'static str,
     /// The segment it is about, if it is about one.

@@ -33,7 +33,7 @@ pub const MOST_ROUNDS: usize = 4;
 
 /// One rule: its name, and what it finds.
 pub struct Rule {
-    /// As it stands in records, metrics and `ringfence explain`.
+    /// As it stands in records, metrics and docs/rules.md.
     pub name: RuleName,
     judge: fn(&Context<'_, '_>) -> Vec<Finding>,
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Mode, Permission, SegmentName};
 
-/// The name of a rule, as in RULES and in `ringfence explain`.
+/// The name of a rule, as in RULES and in docs/rules.md.
 pub type RuleName = &'static str;
 
 /// One rule's result for one request. A static reason to group by, a detail to read.
