@@ -54,3 +54,39 @@ fn client(config: &Config, read: Duration) -> Result<Client, kube::Error> {
     config.default_retry = false;
     Client::try_from(config)
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Namespace;
+    use kube::Api;
+    use kube::api::ListParams;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_never_comes_is_an_error() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        // Takes connections and says nothing.
+        let silent = tokio::spawn(async move {
+            let mut taken = Vec::new();
+            while let Ok((connection, _)) = listener.accept().await {
+                taken.push(connection);
+            }
+        });
+        let url = format!("http://{address}").parse().expect("a URL");
+        let client = client(&Config::new(url), Duration::from_millis(100)).expect("a client");
+        let (api, all) = (Api::<Namespace>::all(client), ListParams::default());
+        let listed = tokio::time::timeout(Duration::from_secs(60), api.list(&all)).await;
+        assert!(listed.expect("given up by the client itself").is_err());
+        silent.abort();
+    }
+
+    #[test]
+    fn a_watch_may_be_quiet_for_as_long_as_it_lasts_and_a_lease_is_given_up_in_time() {
+        assert!(WATCH_READ > Duration::from_secs(u64::from(WATCH_SECONDS)));
+        let grace = Duration::from_secs(crate::cluster::LeaseTiming::default().grace);
+        assert!(LEASE_READ < grace);
+    }
+}

@@ -30,7 +30,7 @@ pub struct LeaseTiming {
 
 impl Default for LeaseTiming {
     fn default() -> Self {
-        Self { duration: 15, grace: 5 }
+        Self { duration: 10, grace: 5 }
     }
 }
 

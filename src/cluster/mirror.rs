@@ -171,7 +171,16 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use bytes::Bytes;
     use futures::stream;
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::client::Body;
+    use serde_json::json;
 
     use super::*;
 
@@ -275,5 +284,47 @@ mod tests {
     async fn a_watch_that_ends_is_an_error() {
         let mut mirror: Mirror<&'static str, u32> = Mirror::of("things", stream::empty().boxed(), Counter::default());
         assert!(mirror.changed().await.is_err());
+    }
+
+    /// An API server with one ConfigMap whose first watch goes silent and whose second tells of a change.
+    fn silent_once() -> kube::Client {
+        let watches = Arc::new(AtomicU32::new(0));
+        let config_map = |version: &str, value: &str| {
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"key": value},
+                "metadata": {"name": "a", "namespace": "default", "resourceVersion": version}})
+        };
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let watch = request.uri().query().unwrap_or_default().contains("watch=true");
+            let frames = if !watch {
+                let list = json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": {"resourceVersion": "1"},
+                    "items": [config_map("1", "before")]});
+                frame(list.to_string()).boxed()
+            } else if watches.fetch_add(1, Ordering::SeqCst) == 0 {
+                stream::pending().boxed()
+            } else {
+                let event = json!({"type": "MODIFIED", "object": config_map("2", "after")});
+                frame(format!("{event}\n")).chain(stream::pending()).boxed()
+            };
+            std::future::ready(Ok::<_, Infallible>(http::Response::new(StreamBody::new(frames))))
+        });
+        kube::Client::new(service, "default")
+    }
+
+    fn frame(text: String) -> impl futures::Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
+        stream::iter([Ok(Frame::data(Bytes::from(text)))])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_went_silent_is_opened_again() {
+        let api = Api::<ConfigMap>::namespaced(silent_once(), "default");
+        let keep = |object: ConfigMap| Some((object.metadata.name?, object.data?.remove("key")?));
+        let mut mirror = Mirror::new("a", api, watcher::Config::default(), Counter::default(), keep);
+        mirror.changed().await.expect("open");
+        assert_eq!(mirror.objects().expect("complete")["a"], "before");
+        let since = tokio::time::Instant::now();
+        mirror.changed().await.expect("open");
+        assert_eq!(mirror.objects().expect("complete")["a"], "after");
+        let window = u64::from(WATCH_SECONDS) + 10;
+        assert!(since.elapsed().as_secs() <= window, "{:?}", since.elapsed());
     }
 }

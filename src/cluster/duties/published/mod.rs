@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::select_all;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use jiff::Timestamp;
 use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::ApiResource;
 use kube::runtime::watcher;
 use ringfence_core::model::Namespaces;
+use serde_json::Value;
 use tokio::sync::watch;
 
 use self::objects::{PUBLISHED, Row, View, Wanted};
@@ -94,20 +95,22 @@ impl Kind {
 /// What has to be written.
 #[derive(Debug, PartialEq)]
 enum Change {
-    /// The object itself, without its status.
-    Apply(Wanted),
-    /// Its status alone.
-    ApplyStatus(Wanted),
+    /// The object, then its status.
+    Create(Box<DynamicObject>, Option<Value>),
+    /// The object of this name, but for its status.
+    Patch(String, Value),
+    /// The status of the object of this name.
+    PatchStatus(String, Value),
     /// Only this very object, as it was seen.
     Delete(String, Preconditions),
 }
 
 /// What has to be written so that what is ours in `live` becomes `wanted`.
-fn changes(wanted: Vec<Wanted>, live: &HashMap<String, DynamicObject>) -> Vec<Change> {
-    let gone = |name: &String| !wanted.iter().any(|wanted| wanted.name == *name);
+fn changes(wanted: Vec<Wanted>, live: &HashMap<String, DynamicObject>, resource: &ApiResource) -> Vec<Change> {
+    let names: HashSet<String> = wanted.iter().map(|wanted| wanted.name.clone()).collect();
     let mut changes: Vec<Change> = live
         .iter()
-        .filter(|(name, object)| is_ours(&object.metadata) && gone(name))
+        .filter(|(name, object)| is_ours(&object.metadata) && !names.contains(*name))
         .map(|(name, object)| {
             let preconditions = Preconditions {
                 uid: object.metadata.uid.clone(),
@@ -117,24 +120,47 @@ fn changes(wanted: Vec<Wanted>, live: &HashMap<String, DynamicObject>) -> Vec<Ch
         })
         .collect();
     for wanted in wanted {
-        match live.get(&wanted.name) {
-            Some(object) if !wanted.stands_in(object) => changes.push(Change::Apply(wanted)),
-            Some(object) if !wanted.status_stands_in(object) => changes.push(Change::ApplyStatus(wanted)),
-            Some(_) => {}
-            None => changes.push(Change::Apply(wanted)),
-        }
+        let Some(object) = live.get(&wanted.name) else {
+            changes.push(Change::Create(
+                Box::new(wanted.object(resource)),
+                wanted.repair_status(None),
+            ));
+            continue;
+        };
+        let (patch, status) = (wanted.repair(object), wanted.repair_status(Some(object)));
+        changes.extend(patch.map(|patch| Change::Patch(wanted.name.clone(), patch)));
+        changes.extend(status.map(|status| Change::PatchStatus(wanted.name, status)));
     }
     changes
 }
 
 impl Writer {
     async fn write(&self, change: Change) -> Result<(), Error> {
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         match change {
-            Change::Apply(wanted) => {
-                self.apply(&wanted).await?;
-                self.apply_status(&wanted).await
+            Change::Create(object, status) => {
+                let name = object.metadata.name.clone().unwrap_or_default();
+                let post = PostParams {
+                    field_manager: Some(FIELD_MANAGER.to_owned()),
+                    ..PostParams::default()
+                };
+                self.api
+                    .create(&post, &object)
+                    .await
+                    .map_err(self.doing("publish", &name))?;
+                match status {
+                    Some(status) => self.patch_status(&name, &params, status).await,
+                    None => Ok(()),
+                }
             }
-            Change::ApplyStatus(wanted) => self.apply_status(&wanted).await,
+            Change::Patch(name, patch) => {
+                let patched = self.api.patch(&name, &params, &Patch::Merge(patch)).await;
+                patched.map(drop).map_err(self.doing("repair", &name))
+            }
+            Change::PatchStatus(name, status) => self.patch_status(&name, &params, status).await,
             Change::Delete(name, preconditions) => {
                 let params = DeleteParams::default().preconditions(preconditions);
                 match self.api.delete(&name, &params).await {
@@ -145,28 +171,14 @@ impl Writer {
         }
     }
 
-    async fn apply(&self, wanted: &Wanted) -> Result<(), Error> {
-        let patch = Patch::Apply(wanted.object(&self.resource));
-        let applied = self.api.patch(&wanted.name, &params(), &patch).await;
-        applied.map(drop).map_err(self.doing("publish", &wanted.name))
-    }
-
-    async fn apply_status(&self, wanted: &Wanted) -> Result<(), Error> {
-        let patch = Patch::Apply(wanted.status_object(&self.resource));
-        let applied = self.api.patch_status(&wanted.name, &params(), &patch).await;
-        applied
-            .map(drop)
-            .map_err(self.doing("publish the status of", &wanted.name))
+    async fn patch_status(&self, name: &str, params: &PatchParams, status: Value) -> Result<(), Error> {
+        let patched = self.api.patch_status(name, params, &Patch::Merge(status)).await;
+        patched.map(drop).map_err(self.doing("tell the status of", name))
     }
 
     fn doing(&self, what: &str, name: &str) -> impl FnOnce(kube::Error) -> Error + use<> {
         doing(format!("{what} {} {name}", self.resource.kind))
     }
-}
-
-/// Nobody else has a say in what we publish.
-fn params() -> PatchParams {
-    PatchParams::apply(FIELD_MANAGER).force()
 }
 
 impl Duty for Published {
@@ -196,7 +208,7 @@ impl Duty for Published {
                 now: Timestamp::now(),
             };
             let by = Arc::clone(&kind.writer);
-            let changes = changes(kind.row.wanted(&view), live);
+            let changes = changes(kind.row.wanted(&view), live, &kind.writer.resource);
             written.extend(changes.into_iter().map(|change| (Arc::clone(&by), change)));
         }
         all(written
@@ -240,6 +252,9 @@ mod tests {
             uid: Some("uid of old".to_owned()),
             resource_version: None,
         };
-        assert_eq!(changes(Vec::new(), &live), [Change::Delete("old".to_owned(), gone)]);
+        assert_eq!(
+            changes(Vec::new(), &live, &segment_resource()),
+            [Change::Delete("old".to_owned(), gone)]
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! The objects of the published view: one [`Row`] for each kind, and how what is wanted is compared with what stands.
 
+use std::collections::BTreeMap;
+
 use hashbrown::HashMap;
 use jiff::Timestamp;
 use kube::api::DynamicObject;
@@ -7,6 +9,7 @@ use kube::core::{ApiResource, Object};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::super::holds;
 use super::pods::Covered;
 use crate::cluster::configuration::{InForce, Standing, Trouble};
 use crate::manifests::published::{
@@ -53,7 +56,7 @@ pub(super) struct View<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Wanted {
     pub(super) name: String,
-    labels: Value,
+    labels: BTreeMap<String, String>,
     spec: Value,
     status: Value,
 }
@@ -120,46 +123,61 @@ impl Wanted {
         let json = |value: Result<Value, serde_json::Error>| without_nulls(value.unwrap_or_default());
         Self {
             name: object.metadata.name.clone().unwrap_or_default(),
-            labels: json!(object.metadata.labels.clone().unwrap_or_default()),
+            labels: object.metadata.labels.clone().unwrap_or_default(),
             spec: json(serde_json::to_value(&object.spec)),
             status: json(serde_json::to_value(&object.status)),
         }
     }
 
-    /// Whether the object stands as it should, but for its status.
-    pub(super) fn stands_in(&self, live: &DynamicObject) -> bool {
-        let labels = json!(live.metadata.labels.clone().unwrap_or_default());
-        let labelled = self
-            .labels
-            .as_object()
-            .is_none_or(|wanted| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)));
-        labelled && live.data.get("spec") == Some(&self.spec)
+    /// As it is made where it does not stand.
+    pub(super) fn object(&self, resource: &ApiResource) -> DynamicObject {
+        let mut object = DynamicObject::new(&self.name, resource).data(json!({"spec": self.spec}));
+        object.metadata.labels = Some(self.labels.clone());
+        object
     }
 
-    /// Whether its status stands as it should.
-    pub(super) fn status_stands_in(&self, live: &DynamicObject) -> bool {
-        live.data.get("status") == Some(&self.status)
+    /// What has to be patched so that it stands as it should, but for its status; none where it does. What others have
+    /// labelled stays.
+    pub(super) fn repair(&self, live: &DynamicObject) -> Option<Value> {
+        let nothing = Value::Null;
+        let spec = merge_patch(live.data.get("spec").unwrap_or(&nothing), &self.spec);
+        let labelled = holds(live.metadata.labels.as_ref(), Some(&self.labels));
+        let mut patch = serde_json::Map::new();
+        if let Some(spec) = spec {
+            patch.insert("spec".to_owned(), spec);
+        }
+        if !labelled {
+            patch.insert("metadata".to_owned(), json!({"labels": self.labels}));
+        }
+        (!patch.is_empty()).then_some(Value::Object(patch))
     }
 
-    /// As it is applied.
-    pub(super) fn object(&self, resource: &ApiResource) -> Value {
-        json!({
-            "apiVersion": resource.api_version,
-            "kind": resource.kind,
-            "metadata": {"name": self.name, "labels": self.labels},
-            "spec": self.spec,
-        })
+    /// What has to be patched so that its status stands as it should; none where it does.
+    pub(super) fn repair_status(&self, live: Option<&DynamicObject>) -> Option<Value> {
+        let nothing = Value::Null;
+        let live = live.and_then(|live| live.data.get("status")).unwrap_or(&nothing);
+        let status = merge_patch(live, &self.status)?;
+        Some(json!({"status": status}))
     }
+}
 
-    /// As its status is applied.
-    pub(super) fn status_object(&self, resource: &ApiResource) -> Value {
-        json!({
-            "apiVersion": resource.api_version,
-            "kind": resource.kind,
-            "metadata": {"name": self.name},
-            "status": self.status,
-        })
-    }
+/// The merge patch (RFC 7386) that makes `wanted` of `live`, which takes out what others have put in; none where nothing
+/// differs. `wanted` has no nulls.
+fn merge_patch(live: &Value, wanted: &Value) -> Option<Value> {
+    let (Value::Object(live), Value::Object(wanted)) = (live, wanted) else {
+        return (live != wanted).then(|| wanted.clone());
+    };
+    let gone = live
+        .keys()
+        .filter(|key| !wanted.contains_key(*key))
+        .map(|key| (key.clone(), Value::Null));
+    let nothing = Value::Null;
+    let differing = wanted.iter().filter_map(|(key, wanted)| {
+        let patch = merge_patch(live.get(key).unwrap_or(&nothing), wanted)?;
+        Some((key.clone(), patch))
+    });
+    let patch: serde_json::Map<String, Value> = gone.chain(differing).collect();
+    (!patch.is_empty()).then_some(Value::Object(patch))
 }
 
 /// The API server keeps no nulls in what a schema does not call nullable.
@@ -236,10 +254,9 @@ spec:
 
     /// As the API server would hold it.
     fn live(row: usize, wanted: &Wanted) -> HashMap<String, DynamicObject> {
-        let resource = (PUBLISHED[row].resource)();
-        let mut object = wanted.object(&resource);
-        object["status"] = wanted.status_object(&resource)["status"].clone();
-        let object: DynamicObject = serde_json::from_value(object).expect("an object");
+        let mut object = wanted.object(&(PUBLISHED[row].resource)());
+        let status = wanted.repair_status(None).expect("there is none yet");
+        object.data["status"] = status["status"].clone();
         [(wanted.name.clone(), object)].into()
     }
 
@@ -251,24 +268,67 @@ spec:
             let first = wanted(row, None, Some(COUNTED), &HashMap::new(), 1);
             let live = live(row, &first);
             let again = wanted(row, None, Some(COUNTED), &live, 2);
-            assert!(again.stands_in(&live[&again.name]), "{again:?}");
-            assert!(again.status_stands_in(&live[&again.name]), "{again:?}");
+            assert_eq!(again.repair(&live[&again.name]), None);
+            assert_eq!(again.repair_status(live.get(&again.name)), None);
         }
     }
 
     #[test]
-    fn what_was_tampered_with_does_not_stand() {
+    fn what_was_tampered_with_is_patched_back() {
         let first = wanted(0, None, Some(COUNTED), &HashMap::new(), 1);
         let mut tampered = live(0, &first).remove("db").expect("published");
         tampered.data["spec"]["description"] = json!("Ask me.");
-        assert!(!first.stands_in(&tampered));
-        assert!(first.status_stands_in(&tampered));
-        let mut tampered = live(0, &first).remove("db").expect("published");
-        tampered.metadata.labels = None;
-        assert!(!first.stands_in(&tampered));
-        let mut tampered = live(0, &first).remove("db").expect("published");
+        tampered.data["spec"]["extra"] = json!([1]);
+        tampered.data["spec"]["members"][0]["podSelector"] = json!({});
+        tampered.metadata.labels = Some([("team".to_owned(), "web".to_owned())].into());
         tampered.data["status"]["extra"] = json!(true);
-        assert!(!first.status_stands_in(&tampered));
+        let patch = first.repair(&tampered).expect("differs");
+        assert_eq!(patch["spec"]["description"], "Ask team payments.");
+        assert_eq!(patch["spec"].get("extra"), Some(&Value::Null));
+        assert_eq!(patch["spec"]["members"], first.spec["members"]);
+        assert_eq!(patch["spec"].get("guardAccess"), None, "only what differs");
+        assert_eq!(patch["metadata"]["labels"], json!(first.labels));
+        assert_eq!(
+            first.repair_status(Some(&tampered)),
+            Some(json!({"status": {"extra": null}}))
+        );
+    }
+
+    /// The procedure of RFC 7386, section 2.
+    fn patched(target: Value, patch: Value) -> Value {
+        let Value::Object(patch) = patch else { return patch };
+        let mut target = match target {
+            Value::Object(target) => target,
+            _ => serde_json::Map::new(),
+        };
+        for (name, value) in patch {
+            if value.is_null() {
+                target.remove(&name);
+            } else {
+                let before = target.remove(&name).unwrap_or_default();
+                target.insert(name, patched(before, value));
+            }
+        }
+        Value::Object(target)
+    }
+
+    #[test]
+    fn a_merge_patch_makes_the_one_of_the_other() {
+        let shapes = [
+            json!({}),
+            json!({"a": 1}),
+            json!({"a": {"b": 1, "c": [1, {"d": 2}]}}),
+            json!({"a": {"b": {}}, "e": "x"}),
+            json!({"e": [], "a": {"c": [1, {"d": 3}]}}),
+        ];
+        for live in &shapes {
+            for wanted in &shapes {
+                let patch = merge_patch(live, wanted);
+                assert_eq!(patch.is_none(), live == wanted);
+                let patched = patched(live.clone(), patch.unwrap_or_else(|| json!({})));
+                assert_eq!(patched, *wanted, "{live} to {wanted}");
+            }
+        }
     }
 
     #[test]
@@ -279,7 +339,7 @@ spec:
             (&json!(3), &json!(1))
         );
         let live = live(0, &first);
-        assert!(wanted(0, None, None, &live, 2).status_stands_in(&live["db"]));
+        assert_eq!(wanted(0, None, None, &live, 2).repair_status(live.get("db")), None);
         let unknown = wanted(0, None, None, &HashMap::new(), 1);
         assert_eq!(unknown.status.get("memberPods"), None);
     }
