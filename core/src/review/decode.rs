@@ -28,14 +28,10 @@ pub struct Undecodable {
 /// Decodes a body; `workloads` are the custom kinds that make pods. The request borrows from the body.
 pub fn decode<'a>(body: &'a [u8], workloads: &[Workload]) -> Result<Request<'a>, Undecodable> {
     let mut uid = None;
-    let envelope = {
-        let mut deserializer = serde_json::Deserializer::from_slice(body);
-        EnvelopeSeed {
-            uid: &mut uid,
-            workloads,
-        }
-        .deserialize(&mut deserializer)
-        .and_then(|envelope| deserializer.end().map(|()| envelope))
+    // Checked once, and not text by text. What is not UTF-8 is an error only where a rule reads it.
+    let envelope = match std::str::from_utf8(body) {
+        Ok(text) => read(serde_json::Deserializer::from_str(text), &mut uid, workloads),
+        Err(_) => read(serde_json::Deserializer::from_slice(body), &mut uid, workloads),
     };
     let fail = |reason: String, uid: &Option<Cow<'_, str>>| Undecodable {
         uid: uid.as_deref().filter(|uid| !uid.is_empty()).map(str::to_owned),
@@ -45,6 +41,16 @@ pub fn decode<'a>(body: &'a [u8], workloads: &[Workload]) -> Result<Request<'a>,
         Err(error) => Err(fail(error.to_string(), &uid)),
         Ok(wire) => into_request(wire, uid.clone().unwrap_or_default()).map_err(|reason| fail(reason, &uid)),
     }
+}
+
+fn read<'a, 'p, R: serde_json::de::Read<'a>>(
+    mut deserializer: serde_json::Deserializer<R>,
+    uid: &mut Option<Cow<'a, str>>,
+    workloads: &'p [Workload],
+) -> serde_json::Result<Wire<'a, 'p>> {
+    let envelope = EnvelopeSeed { uid, workloads }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(envelope)
 }
 
 /// The request as it stands on the wire.

@@ -7,6 +7,7 @@ mod object;
 mod owned;
 mod paths;
 mod respond;
+mod same;
 mod spec;
 mod target;
 mod text;

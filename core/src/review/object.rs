@@ -9,6 +9,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::same::same;
 use super::text::{Text, TextMap};
 use crate::model::{ControllerReference, Controllers, PodSpecText};
 
@@ -166,7 +167,11 @@ impl<'a> Template<'a> {
 impl Template<'_> {
     /// Whether pods made by both would run the same.
     pub(super) fn runs_like(&self, other: &Template<'_>) -> bool {
-        same_json(self.spec, other.spec) && self.effective_annotations() == other.effective_annotations()
+        let same_spec = match (self.spec, other.spec) {
+            (Some(one), Some(other)) => same(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        same_spec && self.effective_annotations() == other.effective_annotations()
     }
 
     fn effective_annotations(&self) -> Vec<(&str, &str)> {
@@ -182,18 +187,6 @@ impl Template<'_> {
             .collect();
         pairs.sort_unstable();
         pairs
-    }
-}
-
-/// Whether two pieces of JSON say the same. The API server encodes both sides alike, so equal bytes are the usual case;
-/// where they differ the order of keys must not matter. What does not parse differs.
-fn same_json(one: Option<&RawValue>, other: Option<&RawValue>) -> bool {
-    let (Some(one), Some(other)) = (one, other) else {
-        return one.is_none() && other.is_none();
-    };
-    one.get() == other.get() || {
-        let parse = |raw: &RawValue| serde_json::from_str::<serde_json::Value>(raw.get()).ok();
-        matches!((parse(one), parse(other)), (Some(one), Some(other)) if one == other)
     }
 }
 
