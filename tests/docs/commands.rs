@@ -45,6 +45,41 @@ const PROOFS: &[Proof] = &[
         "tests/demo_reviews.rs",
         "fn the_demo_plays_what_a_real_api_server_sends_and_prints_what_kubectl_prints",
     ),
+    proof(
+        "kubectl create namespace ci-web",
+        "tests/e2e/borrowed.rs",
+        "include_str!(\"../../docs/ci-identities.md\")",
+    ),
+    proof(
+        "kubectl create serviceaccount deployer -n ci-web",
+        "tests/e2e/borrowed.rs",
+        "include_str!(\"../../docs/ci-identities.md\")",
+    ),
+    proof(
+        "kubectl create rolebinding ci-deployer -n web --clusterrole=edit --serviceaccount=ci-web:deployer",
+        "tests/e2e/borrowed.rs",
+        "include_str!(\"../../docs/ci-identities.md\")",
+    ),
+    proof(
+        "ringfence grant connect segments/payments-db --serviceaccount ci-web:deployer | kubectl apply -f -",
+        "tests/e2e/borrowed.rs",
+        "include_str!(\"../../docs/ci-identities.md\")",
+    ),
+    proof(
+        "ringfence grant connect segments/payments-db --user gitops:web | kubectl apply -f -",
+        "tests/e2e/delegates.rs",
+        "include_str!(\"../../docs/delegates.md\")",
+    ),
+    proof(
+        "ringfence grant connect segments/payments-db --serviceaccount flux-system:kustomize-controller | kubectl apply -f -",
+        "tests/e2e/delegates.rs",
+        "include_str!(\"../../docs/delegates.md\")",
+    ),
+    proof(
+        "kubectl auth can-i connect segments.ringfence.dev/payments-db -n payments --as=gitops:web",
+        "tests/e2e/delegates.rs",
+        "include_str!(\"../../docs/delegates.md\")",
+    ),
 ];
 
 #[test]
@@ -60,7 +95,7 @@ fn every_command_shown_is_run_by_something() {
                     .into_iter()
                     .filter_map(|line| line.strip_prefix("$ "))
                     .collect(),
-                "yaml" | "text" | "mermaid" => continue,
+                "yaml" | "text" | "mermaid" | "cel" => continue,
                 other => panic!("{}: say what a block of {other:?} is", page.path.display()),
             };
             for command in commands {

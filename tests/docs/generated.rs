@@ -210,7 +210,7 @@ fn configuration_shown_is_configuration_that_compiles() {
         }
     }
     assert_eq!(
-        compiled, 2,
+        compiled, 3,
         "the pages that show configuration have changed: say how many do"
     );
 }

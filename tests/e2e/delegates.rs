@@ -3,19 +3,12 @@
 
 use serde_json::Value;
 
+use super::recipe;
 use super::world::{World, bind, deployment};
 
-const GUARDRAILS: &str = r#"
-apiVersion: ringfence.dev/v1alpha1
-kind: Guardrails
-metadata: {name: default}
-spec:
-  mode: Enforce
-  delegates:
-    - user: system:serviceaccount:argocd:argocd-application-controller
-      reviewAs: "gitops:{namespace}"
-    - {user: nate, reviewAs: "gitops:{namespace}"}
----
+const PAGE: &str = include_str!("../../docs/delegates.md");
+
+const SEGMENT: &str = r#"
 apiVersion: ringfence.dev/v1alpha1
 kind: Segment
 metadata: {name: payments-db}
@@ -24,6 +17,12 @@ spec:
   members: [{namespaces: [payments], podSelector: {matchLabels: {app: hollowdb}}}]
   clients: [{namespaceSelector: {}, podSelector: {matchLabels: {app: hollowapp}}}]
 "#;
+
+/// The guardrails of the page, with a segment, and a person as one more delegate.
+fn guardrails() -> String {
+    let nate = "    - {user: nate, reviewAs: \"gitops:{namespace}\"}\n";
+    format!("{}{nate}---{SEGMENT}", recipe::yaml(PAGE))
+}
 
 const CONNECT: &str = "ClusterRole/ringfence:payments-db:connect";
 
@@ -53,7 +52,7 @@ fn sync(world: &World, object: &Value) -> ringfence_controlplane::Output {
 
 #[test]
 fn a_deployer_that_may_do_everything_needs_the_grant_of_the_namespace_it_deploys_into() {
-    let Some(world) = World::own(GUARDRAILS) else { return };
+    let Some(world) = World::own(&guardrails()) else { return };
     deployer(&world);
     let front = deployment("web", "front", "hollowapp", "app:1");
     let said = sync(&world, &front).refused();
@@ -68,7 +67,7 @@ fn a_deployer_that_may_do_everything_needs_the_grant_of_the_namespace_it_deploys
     // What no segment protects is deployed as ever.
     sync(&world, &deployment("web", "plain", "other", "app:1")).ok();
 
-    bind(&world.cluster, "payments", CONNECT, "gitops:web");
+    assert_eq!(recipe::follow(&world, PAGE), 3, "the page has these commands");
     let granted = ringfence_controlplane::wait_until(super::world::PATIENCE, "the deployer to be let in", || {
         sync(&world, &front).succeeded().ok()
     });
@@ -84,7 +83,7 @@ fn a_deployer_that_may_do_everything_needs_the_grant_of_the_namespace_it_deploys
 
 #[test]
 fn a_delegate_that_lacks_the_permission_itself_is_refused_whoever_it_is_reviewed_as() {
-    let Some(world) = World::own(GUARDRAILS) else { return };
+    let Some(world) = World::own(&guardrails()) else { return };
     bind(&world.cluster, "web", "ClusterRole/edit", "nate");
     bind(&world.cluster, "payments", CONNECT, "gitops:web");
     let run = "run front -n web --image=app --labels=app=hollowapp --dry-run=server";

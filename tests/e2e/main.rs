@@ -1,7 +1,9 @@
 //! ringfence as its users meet it: installed from `deploy/` on a real control plane, two replicas behind a forwarder, real
 //! kubectl. One world is shared by what does not change it; what does starts its own.
 
+mod borrowed;
 mod calls;
+mod conditions;
 mod consent;
 mod custom_kinds;
 mod delegates;
@@ -10,6 +12,7 @@ mod life;
 mod modes;
 mod outage;
 mod placements;
+mod recipe;
 mod staleness;
 mod story;
 mod world;
