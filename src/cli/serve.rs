@@ -206,7 +206,12 @@ async fn run_in_cluster(arguments: Arguments) -> anyhow::Result<()> {
     let live = Live::connect(config, answer::Metrics::register(&mut registry))
         .context("cannot make clients of the API server")?;
     let reviewer = ByWebhook {
-        config: ConfigurationGuard::new(current.clone(), clients.answers.clone(), &namespace),
+        config: ConfigurationGuard::new(
+            current.clone(),
+            clients.answers.clone(),
+            &namespace,
+            Arc::clone(&recorder),
+        ),
         guard: Engine::new(current.clone(), live, Arc::clone(&recorder)),
     };
 

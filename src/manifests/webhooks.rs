@@ -171,12 +171,16 @@ fn configuration_guard(endpoint: &Endpoint) -> ValidatingWebhook {
         api_groups: Some(vec![String::new()]),
         api_versions: Some(vec!["v1".to_owned()]),
         resources: Some(vec!["configmaps".to_owned()]),
-        operations: Some(vec!["CREATE".to_owned(), "UPDATE".to_owned()]),
+        operations: Some(["CREATE", "UPDATE", "DELETE"].map(str::to_owned).to_vec()),
         scope: Some("Namespaced".to_owned()),
     };
+    // A deletion has no object, and no name in the request where a collection is deleted.
     let condition = MatchCondition {
         name: "guardrails".to_owned(),
-        expression: format!("object.metadata.name == \"{}\"", names::GUARDRAILS),
+        expression: format!(
+            "(request.operation == \"DELETE\" ? oldObject : object).metadata.name == \"{}\"",
+            names::GUARDRAILS
+        ),
     };
     webhook(
         Webhook::Config.name(),

@@ -53,6 +53,9 @@ fn a_bad_edit_is_refused_with_its_place() {
     );
     assert!(refusal.contains("guardrails.yaml:5:"), "{refusal}");
     assert!(refusal.contains("Adit"), "{refusal}");
+    installed.ringfence.wait_for_record("the refusal", |record| {
+        record["webhook"] == "config.guard.ringfence.dev" && record["verdict"] == "deny" && record["user"] == "admin"
+    });
     installed.wait_for_revision(&revision(AUDIT));
 }
 
@@ -160,6 +163,8 @@ fn without_a_configuration_what_was_in_force_stays_and_nobody_starts() {
     let Some(mut installed) = installed(&good) else { return };
     let deleted = installed.admin(&["-n", NAMESPACE, "delete", "configmap", "ringfence-guardrails"]);
     assert!(deleted.success, "{}", deleted.stderr);
+    let warning = format!("Warning: ringfence: revision {} stays in force", revision(&good));
+    assert!(deleted.stderr.contains(&warning), "{}", deleted.stderr);
     for replica in installed.ringfence.replicas() {
         eventually("the metric to tell of it", || {
             (metric(replica, "ringfence_guardrails_valid").as_deref() == Some("0")).then_some(())

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ringfence_core::model::Operation;
-use ringfence_core::review;
+use ringfence_core::model::{Operation, Request as Reviewed};
 use serde::Deserialize;
 
 use crate::cluster::configuration::ignored;
@@ -11,8 +10,6 @@ use crate::cluster::configuration::ignored;
 /// A write of a ConfigMap.
 #[derive(Debug)]
 pub(super) struct Edit {
-    pub(super) uid: String,
-    pub(super) user: String,
     pub(super) operation: Operation,
     pub(super) namespace: String,
     pub(super) name: String,
@@ -22,14 +19,6 @@ pub(super) struct Edit {
     pub(super) ignored: Vec<String>,
     /// Whether the data is what it was.
     pub(super) unchanged: bool,
-}
-
-/// What cannot be understood.
-#[derive(Debug)]
-pub(super) struct Refused {
-    /// The request's uid, where it could be found.
-    pub(super) uid: Option<String>,
-    pub(super) reason: String,
 }
 
 #[derive(Deserialize)]
@@ -68,27 +57,13 @@ struct Metadata {
     namespace: String,
 }
 
-/// Decodes a body.
-pub(super) fn edit(body: &[u8]) -> Result<Edit, Refused> {
-    let request = review::decode(body, &[]).map_err(|error| Refused {
-        uid: error.uid.clone(),
-        reason: error.to_string(),
-    })?;
-    let uid = request.uid.to_string();
-    let refuse = |reason: String| Refused {
-        uid: Some(uid.clone()),
-        reason,
-    };
-    let Review { request: parts } = serde_json::from_slice(body).map_err(|error| {
-        refuse(format!(
-            "the AdmissionReview cannot be understood: it holds no ConfigMap that can be read: {error}"
-        ))
-    })?;
+/// What the body of this request says of a ConfigMap; the error says what is wrong with it.
+pub(super) fn edit(body: &[u8], request: &Reviewed<'_>) -> Result<Edit, String> {
+    let Review { request: parts } = serde_json::from_slice(body)
+        .map_err(|error| format!("the AdmissionReview holds no ConfigMap that can be read: {error}"))?;
     let Resource { group, resource } = &parts.resource;
     if !group.is_empty() || resource != "configmaps" {
-        return Err(refuse(format!(
-            "expected a ConfigMap to review, got {resource}.{group}"
-        )));
+        return Err(format!("expected a ConfigMap to review, got {resource}.{group}"));
     }
     let unchanged = match (&parts.object, &parts.old_object) {
         (Some(object), Some(old)) => object.data == old.data,
@@ -101,10 +76,8 @@ pub(super) fn edit(body: &[u8]) -> Result<Edit, Refused> {
     let data = object.data.unwrap_or_default();
     let binary = object.binary_data.unwrap_or_default();
     Ok(Edit {
-        user: request.identity.username.to_string(),
         operation: request.operation,
         ignored: ignored(data.keys(), binary.keys()),
-        uid,
         namespace,
         name,
         data,

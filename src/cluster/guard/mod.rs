@@ -5,7 +5,6 @@ mod coverage;
 mod decode;
 mod pods;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +12,15 @@ use bytes::Bytes;
 use kube::Client;
 use ringfence_core::guardrails::Guardrails;
 use ringfence_core::model::{Decision, Operation, Snapshot, Verdict};
-use ringfence_core::review::{self, Webhook};
+use ringfence_core::review::{self, Undecodable, Webhook};
 use tokio::time::Instant;
 
 use self::coverage::{Coverage, questions};
-use self::decode::{Edit, Refused};
+use self::decode::Edit;
 pub(super) use self::pods::NOT_ENDED;
 use super::configuration::{GUARDRAILS, InForce, sources};
 use crate::Current;
+use crate::record::{Recorder, Reviewed};
 use crate::serve::{Reply, Reviewer};
 
 /// The most characters of a warning; the API server cuts longer ones.
@@ -36,15 +36,18 @@ pub struct ConfigurationGuard {
     current: Current,
     client: Client,
     namespace: Arc<str>,
+    recorder: Arc<Recorder>,
 }
 
 impl ConfigurationGuard {
-    /// A guard of the ConfigMap in this namespace. The client lists running pods, metadata only.
-    pub fn new(current: Current, client: Client, namespace: &str) -> Self {
+    /// A guard of the ConfigMap in this namespace. The client lists running pods, metadata only; what is refused is told to
+    /// the recorder.
+    pub fn new(current: Current, client: Client, namespace: &str, recorder: Arc<Recorder>) -> Self {
         Self {
             current,
             client,
             namespace: Arc::from(namespace),
+            recorder,
         }
     }
 
@@ -82,7 +85,6 @@ impl ConfigurationGuard {
         let written = match compiled {
             Ok(written) => written,
             Err(problems) => {
-                tracing::info!(user = edit.user, "an invalid ConfigMap {GUARDRAILS} was refused");
                 return Decision {
                     verdict: Verdict::Deny(format!("ConfigMap {GUARDRAILS} is not valid:\n{problems}")),
                     findings: Vec::new(),
@@ -118,15 +120,37 @@ impl ConfigurationGuard {
 }
 
 impl Reviewer for ConfigurationGuard {
-    async fn review(&self, _: Webhook, body: Bytes) -> Reply {
-        let (uid, decision) = match decode::edit(&body) {
-            Ok(edit) => (edit.uid.clone(), self.decide(edit).await),
-            Err(Refused { uid: None, reason }) => return Reply::Malformed(reason),
-            Err(Refused { uid: Some(uid), reason }) => {
-                return Reply::Review(review::respond_invalid(&uid, &reason).into());
+    async fn review(&self, webhook: Webhook, body: Bytes) -> Reply {
+        let received = Instant::now();
+        let request = match review::decode(&body, &[]) {
+            Ok(request) => request,
+            Err(Undecodable { uid: Some(uid), reason }) => return self.invalid(webhook, &uid, &reason, received),
+            Err(Undecodable { uid: None, reason }) => {
+                self.recorder.malformed(webhook, &reason, received.elapsed());
+                return Reply::Malformed(reason);
             }
         };
-        Reply::Review(review::respond(&uid, &decision, &BTreeMap::new()).into())
+        let edit = match decode::edit(&body, &request) {
+            Ok(edit) => edit,
+            Err(reason) => return self.invalid(webhook, &request.uid, &reason, received),
+        };
+        let decision = self.decide(edit).await;
+        let snapshot = self.current.load();
+        let annotations = self.recorder.decided(&Reviewed {
+            webhook,
+            request: &request,
+            decision: &decision,
+            revision: snapshot.as_ref().map_or("", |snapshot| &snapshot.guardrails.revision.0),
+            took: received.elapsed(),
+        });
+        Reply::Review(review::respond(&request.uid, &decision, &annotations).into())
+    }
+}
+
+impl ConfigurationGuard {
+    fn invalid(&self, webhook: Webhook, uid: &str, reason: &str, received: Instant) -> Reply {
+        self.recorder.invalid(webhook, uid, reason, received.elapsed());
+        Reply::Review(review::respond_invalid(uid, &format!("ringfence: {reason}")).into())
     }
 }
 
@@ -157,10 +181,12 @@ fn warning(text: &str) -> String {
 mod tests {
     use http::{Request, Response};
     use kube::client::Body;
+    use prometheus_client::registry::Registry;
     use ringfence_core::model::Snapshot;
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::record::{self, Collected, DryRuns};
 
     const SEGMENT: &str = "
 apiVersion: ringfence.dev/v1alpha1
@@ -196,7 +222,18 @@ spec:
             }
         });
         let client = Client::new(service, "default");
-        ConfigurationGuard::new(Current::fixed(Snapshot::default()), client, "ringfence-system")
+        guard_recording(client, Collected::default())
+    }
+
+    fn guard_recording(client: Client, records: Collected) -> ConfigurationGuard {
+        let metrics = record::Metrics::register(&mut Registry::default());
+        let recorder = Recorder::new(metrics, DryRuns::Recorded, vec![Box::new(records)]);
+        ConfigurationGuard::new(
+            Current::fixed(Snapshot::default()),
+            client,
+            "ringfence-system",
+            recorder,
+        )
     }
 
     fn pod_list(names: &[&str], next: &str) -> Value {
@@ -240,6 +277,21 @@ spec:
         );
         assert!(message.contains("a.yaml:13:"), "{message}");
         assert!(message.contains("podSelektor"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_is_recorded() {
+        let records = Collected::default();
+        let guard = guard_recording(guard(Vec::new()).client, records.clone());
+        let wrong = config_map(&json!({"a.yaml": "kind: Nonsense"}));
+        let answer = answer(&guard, body("CREATE", &wrong, &Value::Null)).await;
+        assert_eq!(answer["allowed"], false);
+        let [record] = records.drain().try_into().expect("one record");
+        assert_eq!((record.verdict, record.user.as_str()), ("deny", "admin"));
+        assert_eq!(
+            (record.webhook, record.name.as_str()),
+            ("config.guard.ringfence.dev", "ringfence-guardrails")
+        );
     }
 
     #[tokio::test]
