@@ -37,7 +37,11 @@ pub(super) fn built<'a>(wire: &mut Wire<'a, '_>, path: &'static WritePath, opera
     let actions = match path.shape {
         Shape::Namespace => vec![namespace(object, old)],
         Shape::Binding => vec![Action::Overlay(object.metadata.labels.into_labels())],
-        Shape::EphemeralContainers => vec![Action::Debug(object.metadata.labels.into_labels())],
+        Shape::EphemeralContainers => {
+            // Entered, and written: its container may be privileged where no other of the pod is.
+            let placement = pod(object, old, controllers);
+            vec![Action::Debug(placement.after.clone()), Action::Place(placement)]
+        }
         Shape::Pod => vec![Action::Place(pod(object, old, controllers))],
         Shape::Template(_) if path.resource == "controllerrevisions" => revision(object, &controllers),
         Shape::Template(_) if path.resource == "deployments" => deployment(object, old, &controllers),

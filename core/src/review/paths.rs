@@ -251,7 +251,8 @@ pub const WRITE_PATHS: &[WritePath] = &[
         Shape::EphemeralContainers,
         "pod",
         Condition::Always,
-        "A container that joins a running pod, with its network: needs `enter`.",
+        "A container that joins a running pod, with its network: needs `enter`. One that steps around policies by its node is \
+         checked like that of a new pod.",
     ),
     template(
         "apps",

@@ -63,6 +63,24 @@ fn placement(review: &Value) -> Placement<'static> {
 }
 
 #[test]
+fn an_ephemeral_container_is_looked_into_as_well_as_entered() {
+    let labels = json!({"app": "other"});
+    let mut new = pod(labels.clone(), "a");
+    new["spec"]["ephemeralContainers"] =
+        json!([{"name": "debug", "image": "b", "securityContext": {"privileged": true}}]);
+    let resource = ["", "v1", "pods"];
+    let body = review(resource, "ephemeralcontainers", "UPDATE", new, pod(labels, "a")).to_string();
+    let request = decode(body.as_bytes(), &[]).expect("decodes");
+    let [Action::Debug(_), Action::Place(placement)] = request.actions.as_slice() else {
+        panic!("entered and placed, got {:?}", request.actions)
+    };
+    assert_eq!(placement.runs, Runs::Unchanged, "what ran before runs on");
+    let words = placement.spec.host_access().expect("a pod spec");
+    assert_eq!(words, [r#"privileged container "debug""#]);
+    assert!(placement.spec_before.host_access().expect("a pod spec").is_empty());
+}
+
+#[test]
 fn a_pod_is_decoded_with_the_whole_identity() {
     let body = review(
         ["", "v1", "pods"],

@@ -1,7 +1,7 @@
 //! Connections into pods: exec and its kin, and the proxies with every form of their names. Where exec leads, the stand-in
 //! kubelet answers; where a proxy leads, the listener does.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::attack::{
     Attack, CLIENT, MALLORY, MEMBER, NORA, OTHER, TEAM_PODS, TESS, VAULT_PODS, attack, create, get, kubectl, merge,
@@ -121,6 +121,16 @@ fn pod_proxies() -> Vec<Attack> {
         .reaches(GREETING)
         .refused(ENTER),
     ]
+}
+
+/// A decoy with a member's address, once this was written into the member's own status: nothing shows any more that the
+/// address is a member's. A kubelet would write it back.
+pub(crate) fn hidden_member(name: &str, status: &Value) -> Attack {
+    let member = listening(attack(name, "pods/proxy", TESS), VAULT_PODS, "database", MEMBER);
+    listening(member, TEAM_PODS, "decoy", OTHER)
+        .given(merge(&format!("{VAULT_PODS}/database/status"), json!({ "status": status })).by(TESS))
+        .attempt(get(&format!("{TEAM_PODS}/decoy:$PORT/proxy/")))
+        .reaches(GREETING)
 }
 
 /// A member that has the listener's address, and a service without selector in `namespace` that leads there: its Endpoints

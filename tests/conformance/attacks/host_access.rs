@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::attack::{Attack, MALLORY, OTHER, TEAM_PODS, attack, create, pod, request, with};
+use super::super::attack::{Attack, MALLORY, OTHER, TEAM_PODS, TESS, attack, create, pod, request, with};
 
 const REFUSED: &str = "may not step around network policies";
 
@@ -63,6 +63,23 @@ pub(super) fn rows() -> Vec<Attack> {
             "/spec/initContainers/0/securityContext/privileged",
             true.into(),
         ),
+        attack(
+            "a privileged container in a running pod",
+            "pods/ephemeralcontainers",
+            TESS,
+        )
+        .does("A privileged ephemeral container in a pod of nobody's interest")
+        .given(create(TEAM_PODS, pod("rogue", OTHER, "app")))
+        .attempt(request(
+            "PATCH",
+            "/api/v1/namespaces/$TEAM/pods/rogue/ephemeralcontainers",
+            "application/strategic-merge-patch+json",
+            json!({"spec": {"ephemeralContainers": [
+                {"name": "debug", "image": "evil", "securityContext": {"privileged": true}},
+            ]}}),
+        ))
+        .brings(rogue, "/spec/ephemeralContainers/0/securityContext/privileged", true)
+        .refused(REFUSED),
         attack("a DaemonSet on every node's network", "daemonsets.apps", MALLORY)
             .does("`hostNetwork: true` in a template that stands")
             .given(create(

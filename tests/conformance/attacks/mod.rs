@@ -1,7 +1,7 @@
 //! The rows, by family.
 
 mod bindings;
-mod connections;
+pub(crate) mod connections;
 mod host_access;
 pub(crate) mod identities;
 mod namespaces;
