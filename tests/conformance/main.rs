@@ -9,6 +9,11 @@
 //!
 //! `CONFORMANCE_ONLY=services/proxy,planted` plays only the rows whose name or path has one of these words.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "`json!` literals read best where they stand"
+)]
+
 mod attack;
 mod attacks;
 mod document;

@@ -11,7 +11,7 @@ use super::scene::PATIENCE;
 
 /// What is protected: pods `app=vault` of the namespaces labelled `zone=vault`, and `app=client` everywhere as those whom
 /// its policies let in. `later` is owned by a namespace that does not exist yet.
-pub(crate) const GUARDRAILS: &str = r#"
+pub(crate) const GUARDRAILS: &str = r"
 apiVersion: ringfence.dev/v1alpha1
 kind: Guardrails
 metadata: {name: default}
@@ -37,7 +37,7 @@ metadata: {name: later}
 spec:
   consent: {namespace: later-owners}
   members: [{namespaces: [later-owners], podSelector: {matchLabels: {app: later}}}]
-"#;
+";
 
 /// A control plane.
 pub(crate) struct World {

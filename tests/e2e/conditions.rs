@@ -192,7 +192,7 @@ fn large_objects_pass_by_and_are_asked_like_small_ones() {
     let many: serde_json::Map<String, Value> = (0..16_000).map(|at| (format!("k{at:05}"), "v".into())).collect();
     for kind in kinds() {
         let mut object = named(kind.object.clone(), "large", &Value::Null);
-        let pointer: String = kind.template.iter().map(|key| format!("/{key}")).collect();
+        let pointer = format!("/{}", kind.template.join("/"));
         let template = object.pointer_mut(&pointer).expect("its template");
         template["spec"]["containers"][0]["env"] = env.clone();
         template["metadata"]["annotations"] = Value::Object(many.clone());

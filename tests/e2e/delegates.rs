@@ -8,7 +8,7 @@ use super::world::{World, bind, deployment};
 
 const PAGE: &str = include_str!("../../docs/delegates.md");
 
-const SEGMENT: &str = r#"
+const SEGMENT: &str = r"
 apiVersion: ringfence.dev/v1alpha1
 kind: Segment
 metadata: {name: payments-db}
@@ -16,7 +16,7 @@ spec:
   consent: {namespace: payments}
   members: [{namespaces: [payments], podSelector: {matchLabels: {app: hollowdb}}}]
   clients: [{namespaceSelector: {}, podSelector: {matchLabels: {app: hollowapp}}}]
-"#;
+";
 
 /// The guardrails of the page, with a segment, and a person as one more delegate.
 fn guardrails() -> String {
