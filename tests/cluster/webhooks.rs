@@ -36,7 +36,7 @@ fn served(installed: &Installed) -> Value {
 }
 
 #[test]
-fn a_switch_of_mode_is_followed_within_a_second() {
+fn a_switch_of_mode_is_followed() {
     let audit = format!("{AUDIT}{}", segment("payments-db"));
     let Some(installed) = installed(&audit) else { return };
     eventually("nothing to fail closed", || {
@@ -63,7 +63,7 @@ fn a_switch_of_mode_is_followed_within_a_second() {
 }
 
 #[test]
-fn tampering_is_put_right_within_a_second() {
+fn tampering_is_put_right() {
     let guardrails = in_mode("Enforce", &format!("{AUDIT}{}", segment("payments-db")));
     let Some(installed) = installed(&guardrails) else {
         return;
