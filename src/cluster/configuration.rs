@@ -84,6 +84,32 @@ impl InForce {
     }
 }
 
+/// The most bytes of the text of problems: a line of YAML may be as long as the ConfigMap, an object's status may not.
+const PROBLEMS: usize = 16 * 1024;
+
+/// Compiles away from the threads that answer reviews: 1,000 segments take a while. The error is the one text of problems.
+pub(super) async fn compiled(sources: Vec<Source>) -> Result<InForce, String> {
+    let compiling = tokio::task::spawn_blocking(move || {
+        InForce::new(sources).map_err(|problems| shortened(&problems.to_string(), PROBLEMS))
+    });
+    compiling
+        .await
+        .unwrap_or_else(|error| Err(format!("it could not be compiled; please report this: {error}")))
+}
+
+/// A text of at most so many bytes; where it is longer, its last line tells so.
+pub(super) fn shortened(text: &str, bytes: usize) -> String {
+    const MORE: &str = "\n...";
+    if text.len() <= bytes {
+        return text.to_owned();
+    }
+    let mut end = bytes.saturating_sub(MORE.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{MORE}", &text[..end])
+}
+
 /// Why what stands in the cluster is not in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Trouble {
@@ -116,5 +142,36 @@ impl Standing {
             None => "there is no last good one, so ringfence is not ready".to_owned(),
         };
         Some(format!("{}\n{meanwhile}", what.trim_end()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn problems_of_an_endless_line_are_told_in_bounds() {
+        let sources = vec![Source {
+            name: "a.yaml".to_owned(),
+            text: format!("kind: {}", "ä".repeat(300_000)),
+        }];
+        let problems = compiled(sources).await.expect_err("no such kind");
+        assert!(problems.len() <= PROBLEMS, "{}", problems.len());
+    }
+
+    #[test]
+    fn only_keys_that_end_in_yaml_are_read() {
+        let key = |key: &str| (key.to_owned(), String::new());
+        let data: BTreeMap<String, String> = [key("b.yaml"), key("a.yaml"), key("c.yml"), key("notes")].into();
+        let names: Vec<String> = sources(&data).into_iter().map(|source| source.name).collect();
+        assert_eq!(names, ["a.yaml", "b.yaml"]);
+        assert_eq!(
+            ignored(data.keys(), [String::from("d.yaml")].iter()),
+            [
+                "key c.yml is ignored: only *.yaml keys are read",
+                "key notes is ignored: only *.yaml keys are read",
+                "key d.yaml is ignored: only *.yaml keys are read",
+            ]
+        );
     }
 }

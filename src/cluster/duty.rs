@@ -64,6 +64,14 @@ pub(super) async fn keep<D: Duty>(mut duty: D, metrics: Metrics) -> Result<Infal
     }
 }
 
+/// Waits until then; for ever where there is no then.
+pub(super) async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

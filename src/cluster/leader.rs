@@ -169,3 +169,139 @@ impl Term {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use http::{Method, Request, Response};
+    use http_body_util::BodyExt;
+    use kube::client::Body;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// An API server that holds one Lease, as far as electing needs it.
+    #[derive(Clone, Default)]
+    struct Server {
+        lease: Arc<Mutex<Option<Value>>>,
+        down: Arc<AtomicBool>,
+    }
+
+    impl Server {
+        fn client(&self) -> Client {
+            let server = self.clone();
+            let service = tower::service_fn(move |request: Request<Body>| {
+                let server = server.clone();
+                async move { Ok::<_, std::convert::Infallible>(server.answer(request).await) }
+            });
+            Client::new(service, "default")
+        }
+
+        async fn answer(&self, request: Request<Body>) -> Response<Body> {
+            let method = request.method().clone();
+            let body = request.into_body().collect().await.expect("a body").to_bytes();
+            let status = |code: u16, reason: &str| {
+                let status =
+                    json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": reason});
+                let response = Response::builder().status(code);
+                response
+                    .body(Body::from(status.to_string().into_bytes()))
+                    .expect("a response")
+            };
+            if self.down.load(Ordering::SeqCst) {
+                return status(503, "ServiceUnavailable");
+            }
+            let mut lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
+            if method != Method::GET {
+                let patch: Value = serde_json::from_slice(&body).expect("JSON");
+                let lease = lease.get_or_insert_with(|| json!({"metadata": {"name": LEASE}, "spec": {}}));
+                for (key, value) in patch["spec"].as_object().into_iter().flatten() {
+                    lease["spec"][key] = value.clone();
+                }
+            }
+            match &*lease {
+                Some(lease) => Response::new(Body::from(lease.to_string().into_bytes())),
+                None => status(404, "NotFound"),
+            }
+        }
+
+        fn holder(&self) -> Value {
+            let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
+            lease
+                .as_ref()
+                .map(|lease| lease["spec"]["holderIdentity"].clone())
+                .unwrap_or_default()
+        }
+    }
+
+    /// How many are at work now.
+    #[derive(Clone, Default)]
+    struct AtWork(Arc<AtomicU32>);
+
+    struct Working(AtWork);
+
+    impl Drop for Working {
+        fn drop(&mut self) {
+            self.0.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    impl AtWork {
+        async fn work(self) -> Result<Infallible, Error> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            let _working = Working(self);
+            std::future::pending().await
+        }
+
+        async fn becomes(&self, expected: u32) {
+            let reached = async {
+                while self.0.load(Ordering::SeqCst) != expected {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(60), reached)
+                .await
+                .expect("in time");
+        }
+    }
+
+    fn candidate(server: &Server) -> Candidate {
+        Candidate {
+            client: server.client(),
+            namespace: "ringfence-system".to_owned(),
+            identity: "ringfence-1".to_owned(),
+            // Leases count whole seconds.
+            timing: LeaseTiming { duration: 2, grace: 1 },
+            metrics: Metrics::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_cannot_renew_stops_and_leads_again_when_it_can() {
+        let (server, at_work, shutdown) = (Server::default(), AtWork::default(), CancellationToken::new());
+        let work = at_work.clone();
+        let leading = tokio::spawn(lead(candidate(&server), shutdown.clone(), move || {
+            vec![("one", work.clone().work()), ("two", work.clone().work())]
+        }));
+        at_work.becomes(2).await;
+        server.down.store(true, Ordering::SeqCst);
+        at_work.becomes(0).await;
+        assert_eq!(server.holder(), "ringfence-1", "it could not give it back");
+        server.down.store(false, Ordering::SeqCst);
+        at_work.becomes(2).await;
+        shutdown.cancel();
+        leading.await.expect("no panic").expect("in good order");
+        at_work.becomes(0).await;
+        assert_eq!(server.holder(), Value::Null, "given back");
+    }
+
+    #[tokio::test]
+    async fn a_duty_that_ends_ends_it_all() {
+        let server = Server::default();
+        let duties = || vec![("one", async { Err(Error::TaskEnded("one")) })];
+        let ended = lead(candidate(&server), CancellationToken::new(), duties).await;
+        assert!(matches!(ended, Err(Error::TaskEnded("one"))), "{ended:?}");
+    }
+}

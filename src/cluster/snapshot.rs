@@ -7,12 +7,12 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
 use kube::runtime::watcher;
 use kube::{Api, Client};
-use ringfence_core::guardrails::Source;
 use ringfence_core::model::Snapshot;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use super::configuration::{GUARDRAILS, InForce, LAST_GOOD, Standing, Trouble, Written, sources};
+use super::configuration::{GUARDRAILS, InForce, LAST_GOOD, Standing, Trouble, Written, compiled, sources};
+use super::duty::at;
 use super::mirror::{Mirror, WatchEnded};
 use super::namespaces::NamespaceMirror;
 use super::{Error, Metrics, namespaces};
@@ -217,21 +217,6 @@ impl From<WatchEnded> for Error {
     fn from(ended: WatchEnded) -> Self {
         Self::WatchEnded(ended)
     }
-}
-
-/// Waits until then; for ever where there is no then.
-async fn at(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => sleep_until(instant).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Compiles away from the threads that answer reviews: 1,000 segments take a while. The error is the one text of problems.
-async fn compiled(sources: Vec<Source>) -> Result<InForce, String> {
-    tokio::task::spawn_blocking(move || InForce::new(sources).map_err(|problems| problems.to_string()))
-        .await
-        .unwrap_or_else(|error| Err(format!("it could not be compiled; please report this: {error}")))
 }
 
 /// Where the ConfigMap would stand.

@@ -24,7 +24,7 @@ fn write_unreviewed(installed: &Installed, guardrails: &str) {
 }
 
 #[test]
-fn an_edit_comes_into_force_on_every_replica() {
+fn an_edit_is_in_force_on_every_replica_within_a_second() {
     let Some(installed) = installed(AUDIT) else { return };
     promptly(
         "the edit to be in force",

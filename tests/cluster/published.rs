@@ -224,3 +224,35 @@ fn can_i_answers_by_the_published_role() {
         .admin(&["-n", "payments", "delete", "rolebinding", "asked-about"])
         .ok();
 }
+
+#[test]
+fn without_the_crds_all_else_goes_on() {
+    let guardrails = format!("{AUDIT}{}", segment("unpublished"));
+    let Some(installed) = installed(&guardrails) else {
+        return;
+    };
+    eventually("the segment", || {
+        installed.object(&["segment.ringfence.dev", "unpublished"])
+    });
+    installed.admin(&["delete", "crd", "segments.ringfence.dev"]).ok();
+    let other = format!("{AUDIT}{}", segment("still-a-role"));
+    configure(&installed.cluster, "admin", &other).ok();
+    eventually("the role of another segment", || {
+        installed.object(&["clusterrole", "ringfence:still-a-role:join"])
+    });
+    eventually("the Guardrails object to be kept", || {
+        let published = installed.object(&["guardrails.ringfence.dev", "default"])?;
+        (published["status"]["observedRevision"] == revision(&other)).then_some(())
+    });
+    for replica in installed.ringfence.replicas() {
+        assert!(replica.health("/readyz").is_ok(), "{}", replica.log());
+    }
+    let crds = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/crds.yaml");
+    installed.admin(&["apply", "--server-side", "-f", crds]).ok();
+    installed
+        .admin(&["wait", "--for=condition=Established", "crd", "segments.ringfence.dev"])
+        .ok();
+    eventually("the segment to be published again", || {
+        installed.object(&["segment.ringfence.dev", "still-a-role"])
+    });
+}

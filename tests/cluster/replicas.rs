@@ -1,6 +1,6 @@
 //! Replicas among themselves: one leads, all agree on the path and the certificate.
 
-use ringfence_controlplane::{NAMESPACE, configure};
+use ringfence_controlplane::{NAMESPACE, Signal, configure};
 use serde_json::Value;
 
 use crate::installed::{AUDIT, Installed, eventually, in_mode, installed, metric, segment};
@@ -135,4 +135,23 @@ fn a_leader_that_ends_in_good_order_gives_the_lease_back() {
     let replica = installed.ringfence.replica(leader);
     replica.start_again().expect("it starts");
     replica.wait_until_ready().expect("ready");
+}
+
+#[test]
+fn a_leader_that_was_frozen_follows_when_it_wakes() {
+    let Some(mut installed) = installed(AUDIT) else { return };
+    let (leader, follower) = installed.leader_and_follower();
+    let leads = |installed: &Installed, index: usize| {
+        metric(&installed.ringfence.replicas()[index], "ringfence_leader").as_deref() == Some("1")
+    };
+    let frozen = installed.ringfence.replica(leader).process();
+    frozen.signal(Signal::Stop).expect("it runs");
+    eventually("the other to lead", || leads(&installed, follower).then_some(()));
+    let frozen = installed.ringfence.replica(leader).process();
+    frozen.signal(Signal::Continue).expect("it runs");
+    eventually("the one that slept to follow", || {
+        let told = metric(&installed.ringfence.replicas()[leader], "ringfence_leader");
+        (told.as_deref() == Some("0")).then_some(())
+    });
+    assert!(leads(&installed, follower), "it leads on");
 }

@@ -4,7 +4,6 @@
 use std::env;
 use std::io::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::attack::{Answered, Attack, Proof};
@@ -18,9 +17,6 @@ enum Has {
     Ringfence,
     Nothing,
 }
-
-/// Whose turn it is to use the worlds.
-static TURN: Mutex<()> = Mutex::new(());
 
 /// What a row came to in a world: what was seen, or what is wrong.
 type Outcome = Result<&'static str, String>;
@@ -50,8 +46,6 @@ fn all_hold(mut rows: Vec<Attack>, first: usize, judge: fn(&Scene<'_>, Has, &Att
         let mut wanted = words.split(',');
         wanted.any(|words| row.name.contains(words) || row.path.contains(words))
     });
-    // One table at a time: what one dials must not be counted as another's.
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let (Some(without), Some(with)) = (WITHOUT.get(), WITH.get()) else {
         return;
     };

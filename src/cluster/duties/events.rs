@@ -5,7 +5,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::watch;
 
 use super::doing;
-use crate::cluster::configuration::{Standing, Trouble};
+use crate::cluster::configuration::{Standing, Trouble, shortened};
 use crate::cluster::duty::Duty;
 use crate::cluster::{Clients, Error, changed};
 
@@ -85,15 +85,9 @@ fn news(standing: &Standing, said: &Said) -> Option<(Option<News>, Said)> {
 
 /// A note of at most the length that an Event takes; what holds meanwhile, at the end, is kept.
 fn cut(complaint: &str) -> String {
-    if complaint.len() <= NOTE {
-        return complaint.to_owned();
-    }
     let (problems, meanwhile) = complaint.rsplit_once('\n').unwrap_or((complaint, ""));
-    let mut room = NOTE.saturating_sub(meanwhile.len() + "\n...\n".len());
-    while !problems.is_char_boundary(room) {
-        room -= 1;
-    }
-    format!("{}\n...\n{meanwhile}", &problems[..room])
+    let room = NOTE.saturating_sub(meanwhile.len() + 1);
+    format!("{}\n{meanwhile}", shortened(problems, room))
 }
 
 impl Duty for Events {

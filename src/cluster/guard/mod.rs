@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use self::coverage::{Coverage, questions};
 use self::decode::Edit;
 pub(super) use self::pods::NOT_ENDED;
-use super::configuration::{GUARDRAILS, InForce, sources};
+use super::configuration::{GUARDRAILS, compiled, sources};
 use crate::Current;
 use crate::record::{Recorder, Reviewed};
 use crate::serve::{Reply, Reviewer};
@@ -76,13 +76,7 @@ impl ConfigurationGuard {
     }
 
     async fn written(&self, edit: Edit) -> Decision {
-        let sources = sources(&edit.data);
-        let compiled =
-            tokio::task::spawn_blocking(move || InForce::new(sources).map_err(|problems| problems.to_string()));
-        let compiled = compiled
-            .await
-            .unwrap_or_else(|error| Err(format!("it could not be compiled; please report this: {error}")));
-        let written = match compiled {
+        let written = match compiled(sources(&edit.data)).await {
             Ok(written) => written,
             Err(problems) => {
                 return Decision {

@@ -18,13 +18,14 @@ use kube::runtime::watcher;
 use ringfence_core::model::Namespaces;
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use self::objects::{PUBLISHED, Row, View, Wanted};
 use self::pods::{Covered, PodKey, PodLabels, Pods};
 use super::{FIELD_MANAGER, all, doing, is_ours};
 use crate::Current;
 use crate::cluster::configuration::{InForce, Standing};
-use crate::cluster::duty::Duty;
+use crate::cluster::duty::{Duty, at};
 use crate::cluster::mirror::Mirror;
 use crate::cluster::{Clients, Error, Metrics, changed};
 
@@ -35,7 +36,13 @@ pub(in crate::cluster) struct Published {
     /// For the labels of namespaces.
     current: Current,
     standing: watch::Receiver<Standing>,
+    /// When pods were counted last, and when they are to be counted again because some came or went.
+    counted: Option<Instant>,
+    count_at: Option<Instant>,
 }
+
+/// The least time between two counts: pods come and go all the time.
+const COUNT_AGAIN: Duration = Duration::from_secs(5);
 
 /// One kind of published object.
 struct Kind {
@@ -62,6 +69,8 @@ impl Published {
             pods: pods::watch(clients.watches.clone(), metrics.watch_errors("pods")),
             current,
             standing,
+            counted: None,
+            count_at: None,
         }
     }
 }
@@ -183,14 +192,16 @@ impl Writer {
 
 impl Duty for Published {
     const NAME: &'static str = "published";
-    /// Pods come and go all the time.
-    const PACE: Duration = Duration::from_secs(1);
 
     async fn pass(&mut self) -> Result<(), Error> {
         let standing = self.standing.borrow().clone();
         let (Some(in_force), Some(snapshot)) = (standing.in_force.clone(), self.current.load()) else {
             return Ok(());
         };
+        self.count_at = None;
+        if self.pods.objects().is_some() {
+            self.counted = Some(Instant::now());
+        }
         let covered = match self.pods.objects().map(Arc::clone) {
             Some(pods) => covered(Arc::clone(&in_force), Arc::clone(&snapshot.namespaces), pods).await,
             None => None,
@@ -218,11 +229,18 @@ impl Duty for Published {
     }
 
     async fn changed(&mut self) -> Result<(), Error> {
-        let kinds = self.kinds.iter_mut().map(|kind| kind.live.changed().boxed());
-        tokio::select! {
-            (changed, ..) = select_all(kinds) => Ok(changed?),
-            changed = self.pods.changed() => Ok(changed?),
-            () = changed(&mut self.standing) => Ok(()),
+        loop {
+            let kinds = self.kinds.iter_mut().map(|kind| kind.live.changed().boxed());
+            tokio::select! {
+                (changed, ..) = select_all(kinds) => return Ok(changed?),
+                () = changed(&mut self.standing) => return Ok(()),
+                () = at(self.count_at) => return Ok(()),
+                changed = self.pods.changed() => {
+                    changed?;
+                    let soon = self.counted.map_or_else(Instant::now, |counted| counted + COUNT_AGAIN);
+                    self.count_at.get_or_insert(soon);
+                }
+            }
         }
     }
 }
