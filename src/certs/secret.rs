@@ -238,3 +238,6 @@ impl Duty for ServingSecret {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

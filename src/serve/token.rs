@@ -74,7 +74,7 @@ impl PathTokens {
     }
 
     /// Whether this segment is one of them. Takes the same time whichever byte differs.
-    pub(super) fn holds(&self, segment: &str) -> bool {
+    pub(crate) fn holds(&self, segment: &str) -> bool {
         let matches = |token: &PathToken| token.0.as_bytes().ct_eq(segment.as_bytes());
         let any = |found: Choice, token| found | matches(token);
         self.0.load().iter().fold(Choice::from(0), any).into()
