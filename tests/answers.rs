@@ -290,6 +290,7 @@ impl Replica {
         let snapshot = Snapshot {
             guardrails: Arc::new(guardrails),
             namespaces: Arc::new(namespaces.into_iter().collect()),
+            since: Arc::default(),
         };
         let (mut registry, records) = (Registry::default(), Collected::default());
         let recorder = Recorder::new(

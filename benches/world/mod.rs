@@ -30,6 +30,7 @@ pub(crate) fn snapshot(segments: usize) -> Snapshot {
     Snapshot {
         guardrails: Arc::new(compiled.guardrails),
         namespaces: Arc::new(namespaces()),
+        since: Arc::default(),
     }
 }
 
@@ -72,6 +73,7 @@ fn namespaces() -> Namespaces {
             uid: format!("00000000-0000-4000-8000-{number:012}"),
             labels: labels.map(|(key, value)| (key.to_owned(), value)).to_vec(),
             terminating: false,
+            created: None,
         };
         let name = NamespaceName::new(&name).expect("a namespace name");
         (name, Arc::new(namespace))

@@ -230,6 +230,7 @@ impl Replica {
         Self(Snapshot {
             guardrails: Arc::new(guardrails),
             namespaces: Arc::default(),
+            since: Arc::default(),
         })
     }
 

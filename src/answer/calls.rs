@@ -13,7 +13,7 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::{Api, PostParams};
 use kube::{Client, Config};
 use parking_lot::Mutex;
-use ringfence_core::model::{Identity, Namespace, NamespaceName, ObjectReference, Owner, Permission};
+use ringfence_core::model::{Identity, Namespace, NamespaceName, ObjectReference, Owner, Permission, Timestamp};
 use ringfence_core::review::owner_of;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -174,6 +174,7 @@ impl Calls {
             // A BTreeMap: sorted by key.
             labels: metadata.labels.unwrap_or_default().into_iter().collect(),
             terminating: metadata.deletion_timestamp.is_some(),
+            created: metadata.creation_timestamp.map(|time| Timestamp(time.0.as_second())),
         }))
     }
 

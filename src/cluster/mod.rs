@@ -1,13 +1,14 @@
 //! The cluster as it stands: watches that make the snapshot, and what one replica does for all. [`run`] does all of it;
 //! [`ConfigurationGuard`] reviews what is written to our ConfigMap.
 //!
-//! ConfigMap and namespaces come in by watches ([`mirror`]), one task ([`snapshot`]) composes them and is the only writer
+//! ConfigMaps and namespaces come in by watches ([`mirror`]), one task ([`snapshot`]) composes them and is the only writer
 //! of [`Current`]. The replica that holds the lease ([`leader`]) keeps things in step, each a [`duty`]: [`duties`].
 
 mod clients;
 mod configuration;
 mod duties;
 mod duty;
+mod enforced_since;
 mod guard;
 mod leader;
 mod metrics;
@@ -37,7 +38,7 @@ pub(crate) use self::mirror::Mirror;
 pub use self::mirror::WatchEnded;
 
 use self::configuration::Standing;
-use self::duties::{ClusterRoles, Events, LastGood, Published, ServedWebhooks};
+use self::duties::{ClusterRoles, EnforcedSince, Events, LastGood, Published, ServedWebhooks};
 use self::leader::Candidate;
 use self::snapshot::Keeper;
 use crate::Current;
@@ -68,7 +69,7 @@ pub struct Options {
 pub struct Outputs {
     /// Gets every new snapshot.
     pub current: Current,
-    /// Is told of the conditions `guardrails`, `namespaces` and `path`.
+    /// Is told of the conditions `guardrails`, `namespaces`, `enforced-since` and `path`.
     pub readiness: Readiness,
     /// Gets the path that reviews come in by.
     pub tokens: PathTokens,
@@ -96,6 +97,9 @@ pub enum Error {
         /// Why not.
         source: Box<kube::Error>,
     },
+    /// Since when what is enforced could not be written down.
+    #[error(transparent)]
+    Since(#[from] enforced_since::Unwritable),
     /// The Secret that all replicas share could not be kept.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -208,6 +212,7 @@ impl Duties {
         } = self;
         vec![
             self.keep(LastGood::new(clients, namespace, standing.subscribe(), metrics)),
+            self.keep(EnforcedSince::new(clients, namespace, standing.subscribe(), metrics)),
             self.keep(Events::new(clients, pod_name, standing.subscribe())),
             self.keep(ClusterRoles::new(clients, standing.subscribe(), metrics)),
             self.keep(ServedWebhooks::new(

@@ -7,7 +7,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use prometheus_client::metrics::counter::Counter;
-use ringfence_core::model::{Namespace, NamespaceName};
+use ringfence_core::model::{Namespace, NamespaceName, Timestamp};
 
 use super::mirror::Mirror;
 
@@ -31,6 +31,7 @@ fn reduce(object: PartialObjectMeta<v1::Namespace>) -> Option<(NamespaceName, Ar
         // Sorted by key, as it comes from a sorted map.
         labels: metadata.labels.unwrap_or_default().into_iter().collect(),
         terminating: metadata.deletion_timestamp.is_some(),
+        created: metadata.creation_timestamp.map(|time| Timestamp(time.0.as_second())),
     };
     Some((name, Arc::new(namespace)))
 }
@@ -40,7 +41,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-    use k8s_openapi::jiff::Timestamp;
+    use k8s_openapi::jiff;
     use kube::core::PartialObjectMetaExt;
 
     use super::*;
@@ -55,7 +56,8 @@ mod tests {
                 ("a".to_owned(), "1".to_owned()),
             ])),
             annotations: Some(BTreeMap::from([("long".to_owned(), "x".repeat(1000))])),
-            deletion_timestamp: Some(Time(Timestamp::UNIX_EPOCH)),
+            creation_timestamp: Some(Time(jiff::Timestamp::constant(7, 0))),
+            deletion_timestamp: Some(Time(jiff::Timestamp::UNIX_EPOCH)),
             ..ObjectMeta::default()
         };
         let (name, namespace) = reduce(metadata.into_response_partial()).expect("kept");
@@ -66,6 +68,7 @@ mod tests {
                 uid: "1-2".to_owned(),
                 labels: vec![("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())],
                 terminating: true,
+                created: Some(Timestamp(7)),
             }
         );
     }

@@ -1,4 +1,4 @@
-//! [`Keeper`]: composes the snapshot from the ConfigMap and the namespaces, and is the only one that writes [`Current`].
+//! [`Keeper`]: composes the snapshot from our ConfigMaps and the namespaces, and is the only one that writes [`Current`].
 //! A ConfigMap that is invalid or gone never takes effect: what was in force stays, or at start the last good one.
 
 use std::sync::Arc;
@@ -13,9 +13,10 @@ use tokio::time::Instant;
 
 use super::configuration::{GUARDRAILS, InForce, LAST_GOOD, Standing, Trouble, Written, compiled, sources};
 use super::duty::at;
+use super::enforced_since::SinceMirror;
 use super::mirror::{Mirror, WatchEnded};
 use super::namespaces::NamespaceMirror;
-use super::{Error, Metrics, namespaces};
+use super::{Error, Metrics, enforced_since, namespaces};
 use crate::Current;
 use crate::serve::{Condition, Readiness};
 
@@ -31,9 +32,11 @@ pub(super) struct Keeper {
     standing: watch::Sender<Standing>,
     configuration: Mirror<String, Written>,
     namespaces: NamespaceMirror,
+    since: SinceMirror,
     config_maps: Api<ConfigMap>,
     configuration_ready: Condition,
     namespaces_ready: Condition,
+    since_ready: Condition,
     metrics: Metrics,
 }
 
@@ -60,9 +63,11 @@ impl Keeper {
                 |object| Some((object.metadata.name.clone()?, Written::of(&object))),
             ),
             namespaces: namespaces::watch(client.clone(), metrics.watch_errors("namespaces")),
+            since: enforced_since::watch(config_maps.clone(), metrics.watch_errors("enforced-since")),
             config_maps,
             configuration_ready: readiness.condition("guardrails"),
             namespaces_ready: readiness.condition("namespaces"),
+            since_ready: readiness.condition("enforced-since"),
             metrics,
         }
     }
@@ -82,6 +87,10 @@ impl Keeper {
                     look_at = self.wants_last_good().then(Instant::now);
                 }
                 changed = self.namespaces.changed() => {
+                    changed?;
+                    compose_at.get_or_insert_with(|| Instant::now() + BURST);
+                }
+                changed = self.since.changed() => {
                     changed?;
                     compose_at.get_or_insert_with(|| Instant::now() + BURST);
                 }
@@ -200,12 +209,18 @@ impl Keeper {
                 .set(namespaces.len().try_into().unwrap_or(i64::MAX));
         }
         let in_force = self.standing.borrow().in_force.clone();
-        let (Some(in_force), Some(namespaces)) = (in_force, self.namespaces.objects()) else {
+        let since = self.since.objects();
+        if since.is_some() {
+            self.since_ready.met();
+        }
+        let (Some(in_force), Some(namespaces), Some(since)) = (in_force, self.namespaces.objects(), since) else {
             return false;
         };
         self.current.replace(Snapshot {
             guardrails: Arc::clone(&in_force.guardrails),
             namespaces: Arc::clone(namespaces),
+            // Where there is none, nothing was enforced before.
+            since: since.values().next().cloned().unwrap_or_default(),
         });
         // Only now: whoever is told that we are ready must find a snapshot.
         self.configuration_ready.met();

@@ -18,6 +18,9 @@ pub const GUARDRAILS: &str = "ringfence-guardrails";
 /// The ConfigMap in which the leader keeps the last good guardrails.
 pub const LAST_GOOD: &str = "ringfence-last-good";
 
+/// The ConfigMap in which the leader keeps since when what is enforced.
+pub const ENFORCED_SINCE: &str = "ringfence-enforced-since";
+
 /// The Secret of our own serving certificate and the unguessable path.
 pub const SERVING: &str = "ringfence-serving";
 

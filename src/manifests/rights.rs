@@ -205,6 +205,13 @@ fn own_namespace() -> Vec<Right> {
         ),
         own(
             "",
+            "configmaps",
+            names::ENFORCED_SINCE,
+            &kept,
+            "Keep since when what is enforced, to tell what stood before from what was judged.",
+        ),
+        own(
+            "",
             "secrets",
             names::SERVING,
             &kept,

@@ -4,4 +4,5 @@ mod configuration;
 mod installed;
 mod published;
 mod replicas;
+mod since;
 mod webhooks;

@@ -39,6 +39,11 @@ fn on_the_core_group() -> Vec<Attack> {
             core("ConfigMap", "ringfence-last-good"),
         ),
         (
+            "POST",
+            "/api/v1/NS/configmaps",
+            core("ConfigMap", "ringfence-enforced-since"),
+        ),
+        (
             "PATCH",
             "/api/v1/NS/secrets/ringfence-serving",
             json!({"stringData": {"path": "known"}}),

@@ -173,6 +173,7 @@ fn writes() -> Vec<(Vec<&'static str>, Value)> {
     vec![
         (vec!["create", "-f", "-"], map("ConfigMap", "ringfence-last-good")),
         (vec!["replace", "-f", "-"], map("ConfigMap", "ringfence-last-good")),
+        (vec!["create", "-f", "-"], map("ConfigMap", "ringfence-enforced-since")),
         (vec!["replace", "-f", "-"], map("Secret", "ringfence-serving")),
         (vec!["create", "-f", "-"], lease),
         (vec!["patch", "lease/ringfence-leader", label], Value::Null),

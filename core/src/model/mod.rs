@@ -11,7 +11,9 @@ mod permission;
 mod placement;
 mod question;
 mod request;
+mod since;
 mod snapshot;
+mod timestamp;
 
 pub use decision::{Decision, RetryAfter, Verdict};
 pub use finding::{Finding, Reason, RuleName};
@@ -22,4 +24,6 @@ pub use permission::{GROUP, Permission, Scope, Verb};
 pub use placement::{ControllerReference, Controllers, Placement, PlacementKind, PodSpecText, Runs};
 pub use question::{Answer, Answers, Asked, ObjectReference, OwnedTemplate, Owner, Question, ReachedPod, Who};
 pub use request::{Action, Operation, Request, Subject, Target};
+pub use since::{IsolationEnforced, RolloutSince, Since, fingerprint};
 pub use snapshot::{Namespace, Namespaces, Snapshot};
+pub use timestamp::{InvalidTimestamp, Timestamp};

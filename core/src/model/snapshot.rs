@@ -1,10 +1,10 @@
-//! [`Snapshot`]: the immutable view that one decision reads: configuration and namespaces.
+//! [`Snapshot`]: the immutable view that one decision reads: configuration, namespaces, and since when what is enforced.
 
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::NamespaceName;
+use super::{NamespaceName, Since, Timestamp};
 use crate::guardrails::Guardrails;
 
 /// The immutable view that one decision reads. Made anew at every change and swapped whole; cheap to clone.
@@ -14,6 +14,8 @@ pub struct Snapshot {
     pub guardrails: Arc<Guardrails>,
     /// Every namespace as last seen; may lag behind the API server.
     pub namespaces: Arc<Namespaces>,
+    /// Since when what is configured is enforced; may lag behind it.
+    pub since: Arc<Since>,
 }
 
 /// Namespaces by name, as last seen.
@@ -28,4 +30,6 @@ pub struct Namespace {
     pub labels: Vec<(String, String)>,
     /// Whether it is being deleted.
     pub terminating: bool,
+    /// When it was made; none where nobody says, e.g. in manifests.
+    pub created: Option<Timestamp>,
 }

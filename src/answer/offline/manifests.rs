@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use k8s_openapi::api::core::v1;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use ringfence_core::guardrails::{Guardrails, Workload};
-use ringfence_core::model::{Namespace, NamespaceName, Namespaces, ObjectReference, Owner, ReachedPod};
+use ringfence_core::model::{Namespace, NamespaceName, Namespaces, ObjectReference, Owner, ReachedPod, Timestamp};
 use ringfence_core::review::{Shape, WRITE_PATHS, owner_of};
 use serde_json::Value;
 
@@ -241,6 +241,7 @@ impl Manifests {
             uid: metadata.uid.unwrap_or_default(),
             labels: labels.into_iter().collect(),
             terminating: metadata.deletion_timestamp.is_some(),
+            created: metadata.creation_timestamp.map(|time| Timestamp(time.0.as_second())),
         };
         Arc::make_mut(&mut self.namespaces).insert(name, Arc::new(known));
         Ok(())

@@ -54,6 +54,7 @@ fn snapshot(mode: Mode) -> Snapshot {
     Snapshot {
         guardrails: Arc::new(guardrails),
         namespaces: Arc::new(namespaces.into_iter().collect()),
+        since: Arc::default(),
     }
 }
 
@@ -77,6 +78,7 @@ fn blue() -> Answer {
         uid: "ns-1".to_owned(),
         labels: vec![("team".to_owned(), "blue".to_owned())],
         terminating: false,
+        created: None,
     }))
 }
 

@@ -25,12 +25,14 @@ async fn a_namespace_is_read_with_its_uid_labels_and_whether_it_ends() {
         uid: "ns-1".to_owned(),
         labels: [("a", "b"), ("team", "blue")].map(text).to_vec(),
         terminating: false,
+        created: None,
     };
     assert_eq!(read("web").await, Answer::Namespace(Some(web)));
     let old = Namespace {
         uid: "ns-0".to_owned(),
         labels: vec![],
         terminating: true,
+        created: None,
     };
     assert_eq!(read("old").await, Answer::Namespace(Some(old)));
     assert_eq!(read("gone").await, Answer::Namespace(None));

@@ -1,12 +1,14 @@
 //! What one replica keeps in step for all: each file is one [`Duty`](super::duty::Duty).
 
 mod cluster_roles;
+mod enforced_since;
 mod events;
 mod last_good;
 mod published;
 mod webhooks;
 
 pub(super) use cluster_roles::ClusterRoles;
+pub(super) use enforced_since::EnforcedSince;
 pub(super) use events::Events;
 pub(super) use last_good::LastGood;
 pub(super) use published::Published;

@@ -100,6 +100,7 @@ impl ConfigurationGuard {
         let Snapshot {
             guardrails: old,
             namespaces,
+            since: _,
         } = &*snapshot;
         let questions = questions(old, new);
         let mut coverage = Coverage::new(old, new, namespaces);

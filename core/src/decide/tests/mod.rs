@@ -83,6 +83,7 @@ fn namespace(labels: &[(&str, &str)]) -> Namespace {
         uid: "ns-1".to_owned(),
         labels,
         terminating: false,
+        created: None,
     }
 }
 
@@ -94,6 +95,7 @@ fn snapshot(guardrails: Guardrails) -> Snapshot {
     Snapshot {
         guardrails: Arc::new(guardrails),
         namespaces: Arc::new(namespaces),
+        since: Arc::default(),
     }
 }
 
