@@ -3,6 +3,7 @@
 
 use super::context::{Context, Held, Known};
 use super::provenance::Origin;
+use super::separation_of_duties;
 use crate::guardrails::{ClauseId, Guardrails, NamespaceSet, SegmentId, Side};
 use crate::labels::{LabelSet, Selector};
 use crate::model::{Finding, Mode, Namespace, NamespaceName, Permission, Reason, RuleName, Scope, Verb};
@@ -134,7 +135,10 @@ impl<'c> Judge<'_, 'c, '_> {
         let cached = self.context.cached_namespace(self.namespace);
         if cached.is_some_and(|cached| needs.iter().all(|need| self.in_namespace(need, cached))) {
             let findings = self.findings(needs);
-            if !findings.iter().any(|finding| finding.reason.refuses()) {
+            let refuses = |finding: &Finding| {
+                finding.reason.refuses() || separation_of_duties::stands_against(self.context, finding)
+            };
+            if !findings.iter().any(refuses) {
                 return findings;
             }
         }
@@ -200,6 +204,7 @@ impl<'c> Judge<'_, 'c, '_> {
             Known::Yes(scope) => scope,
         };
         let permission = Permission::segment(group.verb, &segment.name, scope.clone());
+        separation_of_duties::ask_along(self.context, &permission, mode);
         match self.context.allowed(&permission, mode) {
             Known::Pending => None,
             Known::Yes(Held::Yes) => Some(self.finding(group, first, scope, Reason::Permitted, None)),

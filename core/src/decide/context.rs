@@ -1,12 +1,12 @@
 //! [`Context`]: what a rule may read and ask. Asking gives the answer if it is there; if not, the question is kept and the
 //! rule goes on as far as it can, so that all questions of a step are asked at once.
 
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
 use std::sync::Arc;
 
 use crate::model::{
-    Answer, Answers, Asked, Mode, Namespace, NamespaceName, ObjectReference, Owner, Permission, Question, ReachedPod,
-    Request, Scope, Snapshot, Target, Who,
+    Answer, Answers, Asked, Finding, Mode, Namespace, NamespaceName, ObjectReference, Owner, Permission, Question,
+    ReachedPod, Request, Scope, Snapshot, Target, Who,
 };
 
 /// What a rule may read and ask.
@@ -15,6 +15,7 @@ pub(super) struct Context<'c, 'r> {
     pub(super) request: &'c Request<'r>,
     answers: &'c Answers,
     missing: RefCell<Vec<Asked>>,
+    findings: RefCell<Vec<Finding>>,
 }
 
 /// What became of a read or a review.
@@ -42,12 +43,23 @@ impl<'c, 'r> Context<'c, 'r> {
             request,
             answers,
             missing: RefCell::default(),
+            findings: RefCell::default(),
         }
     }
 
-    /// The questions that are still open, each once with its strongest mode.
-    pub(super) fn into_missing(self) -> Vec<Asked> {
-        self.missing.into_inner()
+    /// Everything that was found, and the questions that are still open, each once with its strongest mode.
+    pub(super) fn into_findings_and_missing(self) -> (Vec<Finding>, Vec<Asked>) {
+        (self.findings.into_inner(), self.missing.into_inner())
+    }
+
+    /// Keeps what a rule found.
+    pub(super) fn keep(&self, found: Vec<Finding>) {
+        self.findings.borrow_mut().extend(found);
+    }
+
+    /// What the rules before this one found.
+    pub(super) fn found(&self) -> Ref<'_, [Finding]> {
+        Ref::map(self.findings.borrow(), Vec::as_slice)
     }
 
     /// The answer, none where it is not there yet; then it will be asked.
@@ -66,16 +78,8 @@ impl<'c, 'r> Context<'c, 'r> {
     /// Whether the requester holds a permission. A delegate's own rights say nothing about who asked, so it is asked twice,
     /// as itself and as its `reviewAs`, and both must hold it.
     pub(super) fn allowed(&self, permission: &Permission, mode: Mode) -> Known<Held> {
-        let request = self.request;
-        let delegate = self
-            .snapshot
-            .guardrails
-            .delegates
-            .iter()
-            .find(|delegate| delegate.user == request.identity.username);
-        let reviewer = delegate.map(|delegate| delegate.reviewer(&request.subject.namespace));
         let itself = self.review(Who::Requester, permission, mode);
-        let Some(reviewer) = reviewer else { return itself };
+        let Some(reviewer) = self.reviewer() else { return itself };
         match (itself, self.review(Who::User(reviewer.clone()), permission, mode)) {
             (Known::Pending, _) | (_, Known::Pending) => Known::Pending,
             (Known::Yes(Held::No(_)), _) => Known::Yes(Held::No(None)),
@@ -85,7 +89,16 @@ impl<'c, 'r> Context<'c, 'r> {
         }
     }
 
-    fn review(&self, who: Who, permission: &Permission, mode: Mode) -> Known<Held> {
+    /// As whom a delegate's requests are reviewed too, none where it is no delegate who asks.
+    pub(super) fn reviewer(&self) -> Option<String> {
+        let request = self.request;
+        let mut delegates = self.snapshot.guardrails.delegates.iter();
+        let delegate = delegates.find(|delegate| delegate.user == request.identity.username)?;
+        Some(delegate.reviewer(&request.subject.namespace))
+    }
+
+    /// Whether they hold a permission, asked of them alone.
+    pub(super) fn review(&self, who: Who, permission: &Permission, mode: Mode) -> Known<Held> {
         match self.ask(Question::Allowed(who, permission.clone()), mode) {
             None => Known::Pending,
             Some(Answer::Allowed(true)) => Known::Yes(Held::Yes),

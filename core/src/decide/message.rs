@@ -107,7 +107,7 @@ fn shortened(text: String, limit: usize) -> String {
 }
 
 /// In double quotes, with everything that could break a line escaped.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", shortened(text.escape_debug().to_string(), 256))
 }
 

@@ -11,6 +11,7 @@ mod namespaces;
 mod provenance;
 mod rollback;
 mod segments;
+mod separation_of_duties;
 
 use std::cmp::Reverse;
 
@@ -64,13 +65,21 @@ pub const RULES: &[Rule] = &[
         name: consent::NAME,
         judge: consent::judge,
     },
+    // Judges what those above let in.
+    Rule {
+        name: separation_of_duties::NAME,
+        judge: separation_of_duties::judge,
+    },
 ];
 
 /// Decides one request by the snapshot and what is known so far. Pure: the same input gives the same step.
 pub fn decide(snapshot: &Snapshot, request: &Request<'_>, answers: &Answers) -> Step {
     let context = Context::new(snapshot, request, answers);
-    let findings: Vec<Finding> = RULES.iter().flat_map(|rule| (rule.judge)(&context)).collect();
-    let missing = context.into_missing();
+    for rule in RULES {
+        let found = (rule.judge)(&context);
+        context.keep(found);
+    }
+    let (findings, missing) = context.into_findings_and_missing();
     if missing.is_empty() {
         Step::Done(conclude(request, findings))
     } else {

@@ -27,10 +27,21 @@ pub struct Guardrails {
     pub selecting: Vec<ClauseId>,
     /// `spec.checks`: the checks that are on, each with its mode before the rollout's cap.
     pub checks: BTreeMap<CheckName, Mode>,
+    /// `spec.separationOfDuties`, none where it is off.
+    pub separation_of_duties: Option<SeparationOfDuties>,
     /// `spec.delegates`.
     pub delegates: Vec<Delegate>,
     /// `spec.workloads`: custom kinds that make pods.
     pub workloads: Vec<Workload>,
+}
+
+/// Whether one who may write a segment's policies may also place pods in it or among its clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeparationOfDuties {
+    /// What happens where one holds both, before the rollout's cap and the segment's own.
+    pub mode: Mode,
+    /// Groups of which this is not asked.
+    pub exempt_groups: BTreeSet<String>,
 }
 
 /// A deployer whose own rights say nothing about who asked.
@@ -97,6 +108,7 @@ impl Default for Guardrails {
             consents: BTreeMap::new(),
             selecting: Vec::new(),
             checks: BTreeMap::new(),
+            separation_of_duties: None,
             delegates: Vec::new(),
             workloads: Vec::new(),
         }

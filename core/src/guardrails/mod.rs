@@ -18,7 +18,7 @@ mod yaml;
 pub use compile::{Compiled, compile};
 pub use compiled::{
     Clause, ClauseId, Delegate, EnforcedNamespaces, Guardrails, NamespaceSet, Revision, Rollout, SYSTEM_NAMESPACES,
-    Segment, SegmentId, Side, Workload,
+    Segment, SegmentId, SeparationOfDuties, Side, Workload,
 };
 pub use documents::CheckName;
 pub use file::{ConfigMap, FileContents, is_source_key};

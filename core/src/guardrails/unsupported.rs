@@ -41,12 +41,6 @@ const NOT_YET: &[NotYet] = &[
         consequence: "no policy would be checked",
     },
     NotYet {
-        feature: "separationOfDuties",
-        kind: Kind::Guardrails,
-        detect: Detect::Field("separationOfDuties"),
-        consequence: "one user could both write a segment's policies and place pods in it",
-    },
-    NotYet {
         feature: "exceptions",
         kind: Kind::Guardrails,
         detect: Detect::Field("exceptions"),

@@ -27,7 +27,7 @@ pub struct GuardrailsSpec {
     /// Which checks are made on policies and placements.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckConfiguration>,
-    /// Whether one who may write a segment's policies may also place pods in it. Absent: not judged.
+    /// Whether one who may write a segment's policies may also place pods in it or among its clients. Absent: not judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub separation_of_duties: Option<SeparationOfDuties>,
     /// Deployers whose own rights say nothing about who asked (Argo CD, Flux).
@@ -124,14 +124,14 @@ pub enum CheckName {
     HostAccess,
 }
 
-/// Whether one who may write a segment's policies may also place pods in it.
+/// Whether one who may write a segment's policies may also place pods in it or among its clients.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SeparationOfDuties {
-    /// What happens where one holds both. Absent: `spec.mode`.
+    /// What happens where one holds both; never stricter than the segment itself. Absent: `spec.mode`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
-    /// Groups of which this is not asked.
+    /// Groups whose members this is not asked of: `system:masters` belongs here, who hold every permission.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exempt_groups: Vec<String>,
 }

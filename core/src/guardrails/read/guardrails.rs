@@ -6,10 +6,16 @@ use super::profile::NO_PROFILE;
 use super::workload::{compiled_workload, duration, workload};
 use super::{namespace, unique};
 use crate::guardrails::compiled::{self, Rollout, SYSTEM_NAMESPACES, default_system_namespaces};
-use crate::guardrails::documents::{CheckName, Delegate, GuardrailsSpec, Isolation, RolloutSpec};
+use crate::guardrails::documents::{CheckName, Delegate, GuardrailsSpec, Isolation, RolloutSpec, SeparationOfDuties};
 use crate::guardrails::place::{Found, Place};
 use crate::guardrails::shape::suggestion;
 use crate::model::{Mode, NamespaceName, is_dns_subdomain};
+
+/// The group of everybody whom the API server knows.
+const EVERYBODY: &str = "system:authenticated";
+
+/// The group whose members the API server lets do everything.
+const ADMINISTRATORS: &str = "system:masters";
 
 /// What other documents a Guardrails document may refer to.
 pub(crate) struct References {
@@ -23,6 +29,7 @@ pub(crate) struct Settings {
     pub(crate) rollout: Rollout,
     pub(crate) system_namespaces: BTreeSet<NamespaceName>,
     pub(crate) checks: BTreeMap<CheckName, Mode>,
+    pub(crate) separation_of_duties: Option<compiled::SeparationOfDuties>,
     pub(crate) delegates: Vec<compiled::Delegate>,
     pub(crate) workloads: Vec<compiled::Workload>,
 }
@@ -63,12 +70,10 @@ pub(crate) fn guardrails(
     if let Some(isolation_given) = isolation_given {
         isolation(&place.field("isolation"), isolation_given, references, found);
     }
-    if let Some(duties) = separation_of_duties {
-        let at = place.field("separationOfDuties").field("exemptGroups");
-        for (position, group) in duties.exempt_groups.iter().enumerate() {
-            not_empty(&at.item(position), group, "group", found);
-        }
-    }
+    let at = place.field("separationOfDuties");
+    let separation_of_duties = separation_of_duties
+        .as_ref()
+        .map(|given| duties(&at, given, *mode, found));
     delegates(&place.field("delegates"), delegates_given, found);
     let at = place.field("workloads");
     for (position, written) in workloads.iter().enumerate() {
@@ -98,6 +103,7 @@ pub(crate) fn guardrails(
             .iter()
             .map(|check| (check.name, check.mode.unwrap_or(*mode)))
             .collect(),
+        separation_of_duties,
         delegates: delegates_given.iter().map(delegate).collect(),
         workloads: workloads.iter().map(compiled_workload).collect(),
         mode: *mode,
@@ -168,6 +174,40 @@ fn isolation(place: &Place<'_>, given: &Isolation, references: &References, foun
             suggestion(name, &references.profiles, &otherwise),
         );
     }
+}
+
+fn duties(
+    place: &Place<'_>,
+    given: &SeparationOfDuties,
+    default: Mode,
+    found: &mut Found,
+) -> compiled::SeparationOfDuties {
+    let SeparationOfDuties { mode, exempt_groups } = given;
+    let list = place.field("exemptGroups");
+    for (position, group) in exempt_groups.iter().enumerate() {
+        not_empty(&list.item(position), group, "group", found);
+    }
+    unique(
+        exempt_groups
+            .iter()
+            .enumerate()
+            .map(|(position, group)| (group, list.item(position))),
+        |group| format!("group {group:?}"),
+        found,
+    );
+    let exempt_groups: BTreeSet<String> = exempt_groups.iter().cloned().collect();
+    let mode = mode.unwrap_or(default);
+    if exempt_groups.contains(EVERYBODY) {
+        found.notice(format!(
+            "separationOfDuties exempts {EVERYBODY}, which is everybody: nobody is asked",
+        ));
+    } else if mode == Mode::Enforce && !exempt_groups.contains(ADMINISTRATORS) {
+        found.notice(format!(
+            "separationOfDuties does not exempt {ADMINISTRATORS}, who hold every permission: they may place no pod in a segment \
+             nor write its policies",
+        ));
+    }
+    compiled::SeparationOfDuties { mode, exempt_groups }
 }
 
 fn delegates(place: &Place<'_>, given: &[Delegate], found: &mut Found) {

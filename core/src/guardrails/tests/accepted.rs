@@ -351,3 +351,29 @@ fn clauses_are_told_in_short_words() {
         ]
     );
 }
+
+#[rstest::rstest]
+#[case::off("{mode: Enforce}", None, "")]
+#[case::as_the_rest("{mode: Warn, separationOfDuties: {}}", Some(Mode::Warn), "")]
+#[case::of_its_own(
+    "{mode: Audit, separationOfDuties: {mode: Enforce, exemptGroups: [system:masters]}}",
+    Some(Mode::Enforce),
+    ""
+)]
+#[case::administrators_are_refused("{separationOfDuties: {mode: Enforce}}", Some(Mode::Enforce), "system:masters")]
+#[case::nobody_is_asked(
+    "{separationOfDuties: {exemptGroups: [system:authenticated]}}",
+    Some(Mode::Audit),
+    "nobody is asked"
+)]
+fn separation_of_duties_is_off_unless_said(#[case] spec: &str, #[case] mode: Option<Mode>, #[case] notice: &str) {
+    let compiled = accepted(&super::guardrails_with(spec));
+    let duties = compiled.guardrails.separation_of_duties;
+    assert_eq!(duties.map(|duties| duties.mode), mode);
+    let told = compiled
+        .notices
+        .iter()
+        .any(|told| told.to_string().contains("separationOfDuties"));
+    assert_eq!(told, !notice.is_empty());
+    assert!(compiled.notices.iter().all(|told| told.to_string().contains(notice)));
+}

@@ -24,6 +24,7 @@ fn messages(text: &str) -> Vec<String> {
 #[case::rollout_without_mode("{rollout: {namespaces: [{name: a}]}}")]
 #[case::system_namespaces("{systemNamespaces: [kube-*, kube-system, kube-system]}")]
 #[case::unknown_check("{checks: [{name: WorldIngres}, {name: WideCidr}, {name: SomethingElse}]}")]
+#[case::duties("{separationOfDuties: {exemptGroups: [a, '', a]}}")]
 #[case::check_twice("{checks: [{name: WorldIngress}, {name: WorldIngress, mode: Warn}]}")]
 #[case::everything_not_yet_supported(
     "{isolation: {defaultProfile: none}, checks: [{name: HostAccess}], separationOfDuties: {exemptGroups: [system:masters]}, \
