@@ -6,7 +6,7 @@ use std::hint::black_box;
 use divan::Bencher;
 use ringfence_core::decide::{Step, decide};
 use ringfence_core::model::{Answers, Asked, Decision, Snapshot};
-use ringfence_core::review::decode;
+use ringfence_core::review::{CustomKinds, decode};
 
 mod world;
 
@@ -42,7 +42,7 @@ fn skip(bencher: Bencher<'_, '_>) {
 fn decode_only(bencher: Bencher<'_, '_>) {
     let bodies = bodies();
     in_turn(bencher, &bodies, |body| {
-        drop(black_box(decode(body, &[]).expect("a review")));
+        drop(black_box(decode(body, CustomKinds::default()).expect("a review")));
     });
 }
 
@@ -57,7 +57,7 @@ fn decode_and_decide(bencher: Bencher<'_, '_>, segments: usize) {
 }
 
 fn decided(snapshot: &Snapshot, body: &[u8]) -> Decision {
-    let request = decode(body, &snapshot.guardrails.workloads).expect("a review");
+    let request = decode(body, snapshot.guardrails.as_ref().into()).expect("a review");
     let mut answers = Answers::new();
     loop {
         match decide(snapshot, &request, &answers) {

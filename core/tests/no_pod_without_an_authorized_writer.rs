@@ -14,7 +14,7 @@ use ringfence_core::guardrails::{Source, compile};
 use ringfence_core::model::{
     Answer, Answers, Namespace, NamespaceName, Namespaces, Owner, Question, ReachedPod, Request, Snapshot, Target, Who,
 };
-use ringfence_core::review::{decode, owner_of};
+use ringfence_core::review::{CustomKinds, decode, owner_of};
 use serde_json::{Value, json};
 
 const GUARDRAILS: &str = "
@@ -245,7 +245,7 @@ impl Replica {
     /// Whether a review is let in.
     fn lets_in(&self, cluster: &Cluster, review: &Review<'_>, object: &Value, old: &Value) -> bool {
         let body = review.body(object, old);
-        let request = decode(body.as_bytes(), &[]).expect("an understandable review");
+        let request = decode(body.as_bytes(), CustomKinds::default()).expect("an understandable review");
         let mut answers = Answers::new();
         for _ in 0..=MOST_ROUNDS {
             match decide(&self.0, &request, &answers) {

@@ -19,7 +19,9 @@ impl<G: Reviewer, C: Reviewer> Reviewer for ByWebhook<G, C> {
     async fn review(&self, webhook: Webhook, body: Bytes) -> Reply {
         match webhook {
             Webhook::Config => self.config.review(webhook, body).await,
-            Webhook::Workloads | Webhook::Namespaces | Webhook::Open => self.guard.review(webhook, body).await,
+            Webhook::Workloads | Webhook::Namespaces | Webhook::NetworkPolicies | Webhook::Open => {
+                self.guard.review(webhook, body).await
+            }
         }
     }
 }

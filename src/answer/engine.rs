@@ -10,7 +10,7 @@ use ringfence_core::decide::{MOST_ROUNDS, Step, decide, decide_unanswered};
 use ringfence_core::model::{
     Answer, Answers, Asked, Decision, Finding, Mode, Question, Reason, Request, RetryAfter, Snapshot, Verdict,
 };
-use ringfence_core::review::{Failure, Undecodable, Webhook, decode, respond, respond_invalid};
+use ringfence_core::review::{CustomKinds, Failure, Undecodable, Webhook, decode, respond, respond_invalid};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Answerer, deadline, patience};
@@ -108,10 +108,10 @@ impl<A: Answerer> Reviewer for Engine<A> {
     async fn review(&self, webhook: Webhook, body: Bytes) -> Reply {
         let received = Instant::now();
         let snapshot = self.current.load();
-        let workloads = snapshot
+        let custom = snapshot
             .as_ref()
-            .map(|snapshot| snapshot.guardrails.workloads.as_slice());
-        let request = match decode(&body, workloads.unwrap_or_default()) {
+            .map(|snapshot| CustomKinds::from(snapshot.guardrails.as_ref()));
+        let request = match decode(&body, custom.unwrap_or_default()) {
             Ok(request) => request,
             Err(error) => return self.undecodable(webhook, &error, received.elapsed()),
         };

@@ -81,6 +81,12 @@ const ENTRIES: &[Entry] = &[
         side: Side::Closed,
     },
     Entry {
+        name: "networkpolicies.guard.ringfence.dev",
+        path: Webhook::NetworkPolicies,
+        rows: Webhook::NetworkPolicies,
+        side: Side::Closed,
+    },
+    Entry {
         name: "open.guard.ringfence.dev",
         path: Webhook::Open,
         rows: Webhook::Workloads,
@@ -90,6 +96,12 @@ const ENTRIES: &[Entry] = &[
         name: "namespaces.open.guard.ringfence.dev",
         path: Webhook::Open,
         rows: Webhook::Namespaces,
+        side: Side::Open,
+    },
+    Entry {
+        name: "networkpolicies.open.guard.ringfence.dev",
+        path: Webhook::Open,
+        rows: Webhook::NetworkPolicies,
         side: Side::Open,
     },
 ];
@@ -124,6 +136,7 @@ pub fn shell() -> ValidatingWebhookConfiguration {
 fn guard(entry: &Entry, guardrails: &Guardrails, endpoint: &Endpoint) -> ValidatingWebhook {
     let enforced = match entry.rows {
         Webhook::Namespaces => guardrails.enforced_on_namespaces(),
+        Webhook::NetworkPolicies => guardrails.enforced_on_policies(),
         Webhook::Workloads | Webhook::Open | Webhook::Config => guardrails.enforced(),
     };
     let rows = rows(entry, guardrails, &enforced);
@@ -159,7 +172,7 @@ fn rows<'g>(entry: &Entry, guardrails: &'g Guardrails, enforced: &EnforcedNamesp
         .map(Row::Built);
     let custom = match entry.rows {
         Webhook::Workloads => guardrails.workloads.as_slice(),
-        Webhook::Namespaces | Webhook::Open | Webhook::Config => &[],
+        Webhook::Namespaces | Webhook::NetworkPolicies | Webhook::Open | Webhook::Config => &[],
     };
     built.chain(custom.iter().map(Row::Custom)).collect()
 }
@@ -320,6 +333,7 @@ fn scope(shape: Shape) -> &'static str {
         Shape::Namespace | Shape::NodeProxy => "Cluster",
         Shape::Pod
         | Shape::Template(_)
+        | Shape::NetworkPolicy
         | Shape::Binding
         | Shape::EphemeralContainers
         | Shape::PodConnection

@@ -148,7 +148,7 @@ fn now() -> Instant {
 mod tests {
     use prometheus_client::registry::Registry;
     use ringfence_core::model::{Finding, Mode, Reason, Verdict};
-    use ringfence_core::review::decode;
+    use ringfence_core::review::{CustomKinds, decode};
 
     use super::super::Collected;
     use super::*;
@@ -177,7 +177,7 @@ mod tests {
         }
 
         fn decide(&self, body: &str, decision: &Decision) -> BTreeMap<String, String> {
-            let request = decode(body.as_bytes(), &[]).expect("a review");
+            let request = decode(body.as_bytes(), CustomKinds::default()).expect("a review");
             self.recorder.decided(&Reviewed {
                 webhook: Webhook::Workloads,
                 request: &request,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use self::cases::{
     Case, LARGE, NAMESPACE, No, Yes, below, cases_of_bindings, cases_of_kind, cases_of_namespaces, cases_of_pods,
-    kinds, patch, pod, url,
+    cases_of_policies, kinds, patch, pod, policy, url,
 };
 use super::calls::{all, allowed, since};
 use super::world::{GUARDRAILS, World};
@@ -38,6 +38,11 @@ fn prepared(world: &World) -> Vec<Case> {
     let mut cases = cases_of_pods();
     cases.extend(cases_of_bindings());
     cases.extend(cases_of_namespaces());
+    // Not applied: that would leave an annotation which the cases do not have.
+    let policies = url("networking.k8s.io/v1", "networkpolicies", "");
+    let made = world.cluster.request("admin", "POST", policies.trim_end_matches('/'));
+    made.json(&policy()).send().ok();
+    cases.extend(cases_of_policies());
     for kind in kinds() {
         world
             .apply("admin", &named(kind.object.clone(), "still", &Value::Null))

@@ -146,7 +146,7 @@ fn installing_again_leaves_what_is_served_and_what_is_configured() {
     };
     let webhooks = || read(&["validatingwebhookconfiguration", "ringfence"])["webhooks"].clone();
     let before = webhooks();
-    assert_eq!(before.as_array().map(Vec::len), Some(5));
+    assert_eq!(before.as_array().map(Vec::len), Some(7));
 
     run(&["apply", "-k", DEPLOY]);
     assert_eq!(webhooks(), before, "after kubectl apply");

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::documents::CheckName;
+use super::policy_kind::PolicyKind;
 use crate::labels::{ClauseIndex, LabelSet, Selector};
 use crate::model::{Mode, NamespaceName, Scope, SegmentName};
 
@@ -33,6 +34,8 @@ pub struct Guardrails {
     pub delegates: Vec<Delegate>,
     /// `spec.workloads`: custom kinds that make pods.
     pub workloads: Vec<Workload>,
+    /// The kinds of the profiles' `manifests`, each once.
+    pub policy_kinds: Vec<PolicyKind>,
 }
 
 /// Whether one who may write a segment's policies may also place pods in it or among its clients.
@@ -111,6 +114,7 @@ impl Default for Guardrails {
             separation_of_duties: None,
             delegates: Vec::new(),
             workloads: Vec::new(),
+            policy_kinds: Vec::new(),
         }
     }
 }
@@ -303,6 +307,11 @@ impl Guardrails {
         let named = consents.map(|(name, _)| name.clone()).collect();
         let anywhere = self.selecting.iter().any(|clause| enforces(clause.segment));
         EnforcedNamespaces::within(self, named, anywhere)
+    }
+
+    /// Where a write of a policy can be denied. Elsewhere webhooks for policies may fail open.
+    pub fn enforced_on_policies(&self) -> EnforcedNamespaces {
+        EnforcedNamespaces::within(self, BTreeSet::new(), false)
     }
 }
 

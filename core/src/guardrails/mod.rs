@@ -7,6 +7,7 @@ mod compiled;
 pub mod documents;
 mod file;
 mod place;
+mod policy_kind;
 mod problem;
 mod read;
 mod schema;
@@ -22,6 +23,7 @@ pub use compiled::{
 };
 pub use documents::CheckName;
 pub use file::{ConfigMap, FileContents, is_source_key};
+pub use policy_kind::PolicyKind;
 pub use problem::{Notice, Problem, Problems, Source};
 pub use schema::{plain_schema, schema};
 pub use unsupported::{NotYet, not_yet};

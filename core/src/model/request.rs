@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{Identity, NamespaceName, Placement};
+use super::{Identity, NamespaceName, Placement, PolicyWrite};
 use crate::labels::Labels;
 
 /// One admission request. Borrows from the body of the AdmissionReview.
@@ -108,6 +108,8 @@ pub enum Action<'a> {
         /// The labels after.
         after: Labels<'a>,
     },
+    /// A policy comes, changes or goes, in the subject's namespace.
+    WritePolicy(PolicyWrite<'a>),
     /// A connection into pods that run.
     Enter(Target),
     /// An ephemeral container in a pod with these labels.

@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 
 use super::means;
 use super::object::{Content, Object, ObjectSeed, Pointer, once};
-use super::paths::{self, Known, Shape};
+use super::paths::{self, About, Known, Shape};
 use super::text::Text;
-use crate::guardrails::Workload;
+use crate::guardrails::{Guardrails, PolicyKind, Workload};
 use crate::model::{Extra, Identity, Operation, Request};
 
 /// A body that is not an AdmissionReview that can be judged.
@@ -25,13 +25,31 @@ pub struct Undecodable {
     pub reason: String,
 }
 
-/// Decodes a body; `workloads` are the custom kinds that make pods. The request borrows from the body.
-pub fn decode<'a>(body: &'a [u8], workloads: &[Workload]) -> Result<Request<'a>, Undecodable> {
+/// The kinds that are judged beside those of the table of write paths, by the configuration in force.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CustomKinds<'p> {
+    /// Those that make pods.
+    pub workloads: &'p [Workload],
+    /// Policies that profiles bring and that ringfence does not read.
+    pub policies: &'p [PolicyKind],
+}
+
+impl<'p> From<&'p Guardrails> for CustomKinds<'p> {
+    fn from(guardrails: &'p Guardrails) -> Self {
+        Self {
+            workloads: &guardrails.workloads,
+            policies: &guardrails.policy_kinds,
+        }
+    }
+}
+
+/// Decodes a body; `custom` are the kinds of the configuration. The request borrows from the body.
+pub fn decode<'a>(body: &'a [u8], custom: CustomKinds<'_>) -> Result<Request<'a>, Undecodable> {
     let mut uid = None;
     // Checked once, and not text by text. What is not UTF-8 is an error only where a rule reads it.
     let envelope = match std::str::from_utf8(body) {
-        Ok(text) => read(serde_json::Deserializer::from_str(text), &mut uid, workloads),
-        Err(_) => read(serde_json::Deserializer::from_slice(body), &mut uid, workloads),
+        Ok(text) => read(serde_json::Deserializer::from_str(text), &mut uid, custom),
+        Err(_) => read(serde_json::Deserializer::from_slice(body), &mut uid, custom),
     };
     let fail = |reason: String, uid: &Option<Cow<'_, str>>| Undecodable {
         uid: uid.as_deref().filter(|uid| !uid.is_empty()).map(str::to_owned),
@@ -46,9 +64,9 @@ pub fn decode<'a>(body: &'a [u8], workloads: &[Workload]) -> Result<Request<'a>,
 fn read<'a, 'p, R: serde_json::de::Read<'a>>(
     mut deserializer: serde_json::Deserializer<R>,
     uid: &mut Option<Cow<'a, str>>,
-    workloads: &'p [Workload],
+    custom: CustomKinds<'p>,
 ) -> serde_json::Result<Wire<'a, 'p>> {
-    let envelope = EnvelopeSeed { uid, workloads }.deserialize(&mut deserializer)?;
+    let envelope = EnvelopeSeed { uid, custom }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(envelope)
 }
@@ -76,6 +94,13 @@ struct Resource<'a> {
     version: Text<'a>,
     #[serde(borrow, default)]
     resource: Text<'a>,
+}
+
+/// The kind of the object.
+#[derive(Debug, Default, Deserialize)]
+struct Kind<'a> {
+    #[serde(borrow, default)]
+    kind: Text<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -126,7 +151,7 @@ fn extra<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Extra<'de>, D::Er
 /// rest is broken.
 struct EnvelopeSeed<'s, 'a, 'p> {
     uid: &'s mut Option<Cow<'a, str>>,
-    workloads: &'p [Workload],
+    custom: CustomKinds<'p>,
 }
 
 impl<'de, 'p> DeserializeSeed<'de> for EnvelopeSeed<'_, 'de, 'p> {
@@ -153,7 +178,7 @@ impl<'de, 'p> Visitor<'de> for EnvelopeSeed<'_, 'de, 'p> {
                 "request" => {
                     let seed = RequestSeed {
                         uid: &mut *self.uid,
-                        workloads: self.workloads,
+                        custom: self.custom,
                     };
                     once(&mut request, "request", map.next_value_seed(seed)?)?;
                 }
@@ -178,7 +203,7 @@ impl<'de, 'p> Visitor<'de> for EnvelopeSeed<'_, 'de, 'p> {
 
 struct RequestSeed<'s, 'a, 'p> {
     uid: &'s mut Option<Cow<'a, str>>,
-    workloads: &'p [Workload],
+    custom: CustomKinds<'p>,
 }
 
 impl<'de, 'p> DeserializeSeed<'de> for RequestSeed<'_, 'de, 'p> {
@@ -201,14 +226,25 @@ fn decode_early<'de, E: Error>(early: Option<Early<'de>>, path: Option<Known<'_>
     }
 }
 
+fn about<'w>(kind: Option<&'w Kind<'_>>, resource: &'w Resource<'_>, subresource: &'w str) -> About<'w> {
+    About {
+        group: &resource.group.0,
+        resource: &resource.resource.0,
+        subresource,
+        kind: kind.map_or("", |kind| kind.kind.0.as_ref()),
+    }
+}
+
 /// What of a path's objects is decoded, none where they say nothing.
 fn content(path: Known<'_>) -> Option<Content<'_>> {
     match path {
         Known::Configured(workload) => Some(Content::Templates(Pointer::Configured(&workload.template))),
+        Known::Policy(_) => Some(Content::Policy),
         Known::Built(path) => match path.shape {
             Shape::Pod | Shape::EphemeralContainers => Some(Content::Pod),
             Shape::Template(pointer) => Some(Content::Templates(Pointer::Built(pointer))),
             Shape::Namespace | Shape::Binding => Some(Content::Metadata),
+            Shape::NetworkPolicy => Some(Content::Policy),
             Shape::PodConnection | Shape::PodProxy | Shape::ServiceProxy | Shape::NodeProxy => None,
         },
     }
@@ -221,10 +257,10 @@ impl<'de, 'p> Visitor<'de> for RequestSeed<'_, 'de, 'p> {
         formatter.write_str("an admission request")
     }
 
-    /// The API server sends `resource` and `subResource` before the objects, which are then decoded as they stream by.
+    /// The API server sends `kind`, `resource` and `subResource` before the objects, which are then decoded as they stream by.
     /// Where they come first, they are kept and decoded at the end.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut resource, mut subresource, mut name, mut namespace) = (None, None, None, None);
+        let (mut kind, mut resource, mut subresource, mut name, mut namespace) = (None, None, None, None, None);
         let (mut operation, mut user, mut dry_run) = (None, None, None);
         let (mut object, mut old_object) = (None, None);
         let (mut early_object, mut early_old_object) = (None, None);
@@ -232,11 +268,12 @@ impl<'de, 'p> Visitor<'de> for RequestSeed<'_, 'de, 'p> {
         while let Some(key) = map.next_key::<Text<'de>>()? {
             let content = resource.as_ref().map(|resource: &Resource<'de>| {
                 let subresource = subresource.as_ref().map_or("", |text: &Text<'de>| text.0.as_ref());
-                let path = paths::find(self.workloads, &resource.group.0, &resource.resource.0, subresource);
-                path.and_then(content)
+                paths::find(self.custom, about(kind.as_ref(), resource, subresource)).and_then(content)
             });
             match key.0.as_ref() {
                 "uid" => once(self.uid, "uid", map.next_value::<Text<'de>>()?.0)?,
+                "kind" if objects_seen => return Err(A::Error::custom("kind comes after the objects")),
+                "kind" => once(&mut kind, "kind", map.next_value()?)?,
                 "resource" => once(&mut resource, "resource", map.next_value()?)?,
                 "subResource" if objects_seen => {
                     return Err(A::Error::custom("subResource comes after the objects"));
@@ -272,7 +309,7 @@ impl<'de, 'p> Visitor<'de> for RequestSeed<'_, 'de, 'p> {
         }
         let resource = resource.ok_or_else(|| A::Error::missing_field("resource"))?;
         let subresource = subresource.unwrap_or_default();
-        let path = paths::find(self.workloads, &resource.group.0, &resource.resource.0, &subresource.0);
+        let path = paths::find(self.custom, about(kind.as_ref(), &resource, &subresource.0));
         if (object.is_some() && early_object.is_some()) || (old_object.is_some() && early_old_object.is_some()) {
             return Err(A::Error::duplicate_field("object"));
         }
@@ -304,6 +341,9 @@ fn into_request<'a>(mut wire: Wire<'a, '_>, uid: Cow<'a, str>) -> Result<Request
     }
     let (subject, actions) = match wire.path {
         Some(Known::Built(path)) if path.operations.contains(&operation) => means::built(&mut wire, path, operation)?,
+        Some(Known::Policy(policy)) if operation != Operation::Connect => {
+            means::policy(&mut wire, Cow::Owned(policy.kind.clone()), operation)?
+        }
         Some(Known::Configured(workload)) if matches!(operation, Operation::Create | Operation::Update) => {
             means::configured(&mut wire, &workload.resource, operation)?
         }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::decode::Wire;
 use super::object::{Object, Rollback, Template, display_name};
 use super::paths::{Shape, WritePath};
+use super::policy;
 use super::target;
 use crate::model::{Action, Controllers, Operation, Placement, PlacementKind, PodSpecText, Runs, Subject};
 
@@ -28,6 +29,9 @@ pub(super) fn built<'a>(wire: &mut Wire<'a, '_>, path: &'static WritePath, opera
     if operation == Operation::Connect {
         return connection(wire, kind, path.shape);
     }
+    if path.shape == Shape::NetworkPolicy {
+        return policy(wire, kind, operation);
+    }
     let Written {
         subject,
         object,
@@ -46,7 +50,9 @@ pub(super) fn built<'a>(wire: &mut Wire<'a, '_>, path: &'static WritePath, opera
         Shape::Template(_) if path.resource == "controllerrevisions" => revision(object, &controllers),
         Shape::Template(_) if path.resource == "deployments" => deployment(object, old, &controllers),
         Shape::Template(_) => templates(object, old, &controllers),
-        Shape::PodConnection | Shape::PodProxy | Shape::ServiceProxy | Shape::NodeProxy => Vec::new(),
+        Shape::NetworkPolicy | Shape::PodConnection | Shape::PodProxy | Shape::ServiceProxy | Shape::NodeProxy => {
+            Vec::new()
+        }
     };
     Ok((subject, actions))
 }
@@ -61,6 +67,38 @@ pub(super) fn configured<'a>(wire: &mut Wire<'a, '_>, resource: &str, operation:
         controllers,
     } = written(wire, kind, operation, Shape::Template(&[]))?;
     Ok((subject, templates(object, old, &controllers)))
+}
+
+/// A write of a policy. A deletion has no object, and one of a collection no name either: both stand in the old one.
+pub(super) fn policy<'a>(wire: &mut Wire<'a, '_>, kind: Cow<'a, str>, operation: Operation) -> Meaning<'a> {
+    let (object, old) = (wire.object.take(), wire.old_object.take());
+    let (after, before) = match operation {
+        Operation::Create => (Some(object.ok_or("object")), None),
+        Operation::Delete => (None, Some(old.ok_or("oldObject"))),
+        Operation::Update | Operation::Connect => (Some(object.ok_or("object")), Some(old.ok_or("oldObject"))),
+    };
+    let missing = |side: &str| format!("{} of {kind} without {side}", operation.as_str());
+    let (after, before) = (
+        after.transpose().map_err(missing)?,
+        before.transpose().map_err(missing)?,
+    );
+    let namespace = wire.namespace.0.clone();
+    if namespace.is_empty() {
+        return Err(format!("{} of {kind} without a namespace", operation.as_str()));
+    }
+    let standing = after.as_ref().or(before.as_ref()).map(|object| &object.metadata);
+    let name = standing.map_or_else(Cow::default, |metadata| display_name(wire.name.0.clone(), metadata));
+    let write = policy::write(
+        before.as_ref().map(|object| &object.policy),
+        after.as_ref().map(|object| &object.policy),
+    );
+    let subject = Subject {
+        kind,
+        namespace,
+        group_key: name.clone(),
+        name,
+    };
+    Ok((subject, vec![Action::WritePolicy(write)]))
 }
 
 /// The objects of a write, all there.

@@ -6,6 +6,7 @@ mod means;
 mod object;
 mod owned;
 mod paths;
+mod policy;
 mod respond;
 mod same;
 mod spec;
@@ -13,7 +14,7 @@ mod target;
 mod text;
 mod webhook;
 
-pub use decode::{Undecodable, decode};
+pub use decode::{CustomKinds, Undecodable, decode};
 pub use object::{HARMLESS_TEMPLATE_ANNOTATIONS, ROLLBACK_ANNOTATION};
 pub use owned::owner_of;
 pub use paths::{Condition, Shape, WRITE_PATHS, WritePath, template_changes};

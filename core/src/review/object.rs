@@ -9,6 +9,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::policy::{Kept, Policy};
 use super::same::same;
 use super::text::{Text, TextMap};
 use crate::model::{ControllerReference, Controllers, PodSpecText};
@@ -23,6 +24,8 @@ pub(super) struct Object<'a> {
     pub(super) templates: Vec<Template<'a>>,
     /// Whether the pointer led to a list.
     pub(super) is_list: bool,
+    /// What of a policy is read beside.
+    pub(super) policy: Policy<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -199,6 +202,8 @@ pub(super) enum Content<'p> {
     Pod,
     /// The template, or list of templates, at this JSON pointer.
     Templates(Pointer<'p>),
+    /// Everything that a policy says, as text.
+    Policy,
 }
 
 /// A JSON pointer by its segments, from the table of write paths or from configuration.
@@ -248,12 +253,27 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
         let mut metadata = None;
         let mut pod = None;
         let mut found = None;
+        let mut policy = Policy::default();
         let pointer = match self.0 {
             Content::Templates(pointer) => pointer.split_first(),
-            Content::Metadata | Content::Pod => None,
+            Content::Metadata | Content::Pod | Content::Policy => None,
         };
         while let Some(key) = map.next_key::<Text<'de>>()? {
             match (key.0.as_ref(), self.0, pointer) {
+                // Read twice: what only policies need of it is nobody else's cost.
+                ("metadata", Content::Policy, _) => {
+                    let text = map.next_value::<&'de RawValue>()?.get();
+                    let parts = serde_json::from_str(text).map_err(A::Error::custom)?;
+                    once(&mut metadata, "metadata", parts)?;
+                    let parts = serde_json::from_str::<Option<_>>(text).map_err(A::Error::custom)?;
+                    policy.describe(parts.unwrap_or_default());
+                }
+                (_, Content::Policy, _) => {
+                    let value = map.next_value::<&'de RawValue>()?;
+                    if let Kept::Twice = policy.keep(key.0, value) {
+                        return Err(A::Error::custom("a field of the policy comes twice"));
+                    }
+                }
                 ("metadata", _, _) => once(&mut metadata, "metadata", map.next_value::<Option<Metadata<'de>>>()?)?,
                 ("spec", Content::Pod, _) => once(&mut pod, "spec", map.next_value::<&'de RawValue>()?)?,
                 (key, _, Some((first, rest))) if key == first => {
@@ -270,6 +290,7 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
             pod,
             templates,
             is_list,
+            policy,
         }))
     }
 }

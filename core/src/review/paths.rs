@@ -1,9 +1,11 @@
-//! [`WRITE_PATHS`]: every path by which a label, or code under a label, reaches a pod. One row a path: the webhook rules,
-//! their matchConditions, the decoding and the documentation all come from it.
+//! [`WRITE_PATHS`]: every path by which a label, or code under a label, reaches a pod, and by which the policies that hold
+//! pods are written. One row a path: the webhook rules, their matchConditions, the decoding and the documentation all
+//! come from it.
 
+use super::decode::CustomKinds;
 use super::object::{HARMLESS_TEMPLATE_ANNOTATIONS, ROLLBACK_ANNOTATION};
 use super::webhook::Webhook;
-use crate::guardrails::Workload;
+use crate::guardrails::{PolicyKind, Workload};
 use crate::model::Operation;
 
 /// One write path.
@@ -40,6 +42,8 @@ pub enum Shape {
     Template(&'static [&'static str]),
     /// A namespace, with its labels.
     Namespace,
+    /// A NetworkPolicy, with what it says.
+    NetworkPolicy,
     /// A Binding, whose labels are laid over the pod's.
     Binding,
     /// A pod that gets an ephemeral container.
@@ -67,6 +71,9 @@ pub enum Condition {
     DeploymentChanges,
     /// An object whose own labels change.
     LabelChanges,
+    /// A policy that comes, goes, or changes in what it says or in what keeps it in force. What the namespace controller
+    /// deletes with the namespace passes by, so that a namespace goes also while nobody answers.
+    PolicyChanges,
     /// A Binding that carries labels beyond the topology that the API server copies from the node.
     BindingLabels,
 }
@@ -93,6 +100,7 @@ impl WritePath {
                 template_changes("spec.template")
             )),
             Condition::LabelChanges => Some(format!("request.operation != \"UPDATE\" || {LABELS_DIFFER}")),
+            Condition::PolicyChanges => Some(policy_changes()),
             Condition::BindingLabels => Some(
                 "object.metadata.?labels.orValue({}).exists(k, !(k in [\"topology.kubernetes.io/zone\", \
                  \"topology.kubernetes.io/region\"]))"
@@ -112,6 +120,40 @@ fn pod_changes() -> String {
         "request.operation != \"UPDATE\" || {LABELS_DIFFER} || {} || {}",
         differ("containers"),
         differ("initContainers")
+    )
+}
+
+/// Whether the metadata of a policy changes in a way that could take it out of force. What only held the object up and is
+/// taken away passes by: the garbage collector does that all day.
+fn policy_metadata_changes() -> String {
+    let differ = |field: &str| {
+        let of = |object: &str| format!("{object}.metadata.?{field}.orValue({{}})");
+        format!("{} != {}", of("object"), of("oldObject"))
+    };
+    let gained = |field: &str| {
+        let of = |object: &str| format!("{object}.metadata.?{field}.orValue([])");
+        format!("{}.exists(one, !(one in {}))", of("object"), of("oldObject"))
+    };
+    [
+        differ("labels"),
+        differ("annotations"),
+        gained("ownerReferences"),
+        gained("finalizers"),
+    ]
+    .join(" || ")
+}
+
+/// The namespace controller's account has a uid unless somebody impersonates it; where all controllers are one user,
+/// that has none.
+const NOT_WITH_ITS_NAMESPACE: &str = "(request.operation != \"DELETE\" || \
+     !(request.userInfo.?username.orValue(\"\") == \"system:kube-controller-manager\" || \
+     (request.userInfo.?username.orValue(\"\") == \"system:serviceaccount:kube-system:namespace-controller\" && \
+     request.userInfo.?uid.orValue(\"\") != \"\")))";
+
+fn policy_changes() -> String {
+    format!(
+        "{NOT_WITH_ITS_NAMESPACE} && (request.operation != \"UPDATE\" || object.?spec != oldObject.?spec || {})",
+        policy_metadata_changes()
     )
 }
 
@@ -143,6 +185,7 @@ const MOST_WALKED: usize = 64;
 const CREATE: &[Operation] = &[Operation::Create];
 const UPDATE: &[Operation] = &[Operation::Update];
 const CREATE_UPDATE: &[Operation] = &[Operation::Create, Operation::Update];
+const CREATE_UPDATE_DELETE: &[Operation] = &[Operation::Create, Operation::Update, Operation::Delete];
 
 const fn template(
     group: &'static str,
@@ -177,6 +220,7 @@ const fn path(
 ) -> WritePath {
     let webhook = match shape {
         Shape::Namespace => Webhook::Namespaces,
+        Shape::NetworkPolicy => Webhook::NetworkPolicies,
         _ => Webhook::Workloads,
     };
     let (resource, subresource) = resource;
@@ -356,6 +400,19 @@ pub const WRITE_PATHS: &[WritePath] = &[
         Condition::LabelChanges,
         "Finalizing also writes labels; judged like an update of the namespace.",
     ),
+    WritePath {
+        group: "networking.k8s.io",
+        ..path(
+            ("networkpolicies", ""),
+            CREATE_UPDATE_DELETE,
+            Shape::NetworkPolicy,
+            "NetworkPolicy",
+            Condition::PolicyChanges,
+            "What keeps pods apart. Those that ringfence puts into every namespace, and all names that begin like theirs, need \
+             `manage` on the namespace's isolation profile, at the cluster. A deletecollection comes as one deletion a policy; \
+             what the namespace controller deletes with the namespace never comes.",
+        )
+    },
     connection(
         "pods",
         "exec",
@@ -402,17 +459,44 @@ pub(super) enum Known<'p> {
     Built(&'static WritePath),
     /// A custom kind of the configuration.
     Configured(&'p Workload),
+    /// A kind of policy that a profile brings.
+    Policy(&'p PolicyKind),
+}
+
+/// By what a request says which kind it is about.
+#[derive(Clone, Copy)]
+pub(super) struct About<'w> {
+    pub(super) group: &'w str,
+    pub(super) resource: &'w str,
+    pub(super) subresource: &'w str,
+    /// The kind, e.g. `CiliumNetworkPolicy`: of policies that ringfence does not read, only this is configured.
+    pub(super) kind: &'w str,
 }
 
 /// The row, or the custom kind, of a request; none where nothing of it is judged.
-pub(super) fn find<'p>(workloads: &'p [Workload], group: &str, resource: &str, subresource: &str) -> Option<Known<'p>> {
+pub(super) fn find<'p>(custom: CustomKinds<'p>, about: About<'_>) -> Option<Known<'p>> {
+    let About {
+        group,
+        resource,
+        subresource,
+        kind,
+    } = about;
     let built = WRITE_PATHS
         .iter()
         .find(|path| path.group == group && path.resource == resource && path.subresource == subresource);
-    built.map(Known::Built).or_else(|| {
-        workloads
-            .iter()
-            .find(|workload| workload.group == group && workload.resource == resource && subresource.is_empty())
-            .map(Known::Configured)
-    })
+    if let Some(built) = built {
+        return Some(Known::Built(built));
+    }
+    if !subresource.is_empty() {
+        return None;
+    }
+    let workload = custom
+        .workloads
+        .iter()
+        .find(|workload| workload.group == group && workload.resource == resource);
+    let policy = || {
+        let mut policies = custom.policies.iter();
+        policies.find(|policy| policy.group == group && policy.kind == kind)
+    };
+    workload.map(Known::Configured).or_else(|| policy().map(Known::Policy))
 }

@@ -23,7 +23,12 @@ pub(super) fn of(shape: Shape, namespace: &str, name: &str) -> Option<Target> {
         Shape::PodProxy => Some(Target::PodAddresses(namespace()?, proxied)),
         Shape::ServiceProxy => Some(Target::Service(namespace()?, proxied)),
         Shape::NodeProxy => Some(Target::Node(proxied)),
-        Shape::Pod | Shape::Template(_) | Shape::Namespace | Shape::Binding | Shape::EphemeralContainers => None,
+        Shape::Pod
+        | Shape::Template(_)
+        | Shape::Namespace
+        | Shape::NetworkPolicy
+        | Shape::Binding
+        | Shape::EphemeralContainers => None,
     }
 }
 

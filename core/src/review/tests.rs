@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{decode, respond};
+use super::{CustomKinds, decode, respond};
 use crate::labels::{LabelSet, Labels};
 use crate::model::{Action, Controllers, Decision, Operation, Placement, PlacementKind, RetryAfter, Runs, Verdict};
 
@@ -55,7 +55,7 @@ fn pod(labels: Value, image: &str) -> Value {
 
 fn placement(review: &Value) -> Placement<'static> {
     let body = Box::leak(review.to_string().into_bytes().into_boxed_slice());
-    let mut actions = decode(body, &[]).expect("decodes").actions;
+    let mut actions = decode(body, CustomKinds::default()).expect("decodes").actions;
     match (actions.pop(), actions.pop()) {
         (Some(Action::Place(placement)), None) => placement,
         other => panic!("expected one placement, got {other:?}"),
@@ -70,7 +70,7 @@ fn an_ephemeral_container_is_looked_into_as_well_as_entered() {
         json!([{"name": "debug", "image": "b", "securityContext": {"privileged": true}}]);
     let resource = ["", "v1", "pods"];
     let body = review(resource, "ephemeralcontainers", "UPDATE", new, pod(labels, "a")).to_string();
-    let request = decode(body.as_bytes(), &[]).expect("decodes");
+    let request = decode(body.as_bytes(), CustomKinds::default()).expect("decodes");
     let [Action::Debug(_), Action::Place(placement)] = request.actions.as_slice() else {
         panic!("entered and placed, got {:?}", request.actions)
     };
@@ -90,7 +90,7 @@ fn a_pod_is_decoded_with_the_whole_identity() {
         Value::Null,
     )
     .to_string();
-    let request = decode(body.as_bytes(), &[]).expect("decodes");
+    let request = decode(body.as_bytes(), CustomKinds::default()).expect("decodes");
     assert_eq!(request.uid, "705ab4f5-6393-11e8-b7cc-42010a800002");
     assert_eq!(request.operation, Operation::Create);
     assert_eq!(
@@ -128,7 +128,7 @@ fn escaped_text_reads_like_plain_text() {
     )
     .to_string()
     .replace("hollowapp", "\\u0068ollowapp");
-    let request = decode(body.as_bytes(), &[]).expect("decodes");
+    let request = decode(body.as_bytes(), CustomKinds::default()).expect("decodes");
     let [Action::Place(placement)] = request.actions.as_slice() else {
         panic!("expected a placement")
     };
@@ -207,7 +207,7 @@ fn objects_may_come_before_their_resource() {
     let body = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"object":{"metadata":{"name":"p",
         "labels":{"app":"a"}},"spec":{}},"uid":"1","operation":"CREATE","userInfo":{"username":"u"},"namespace":"web",
         "resource":{"group":"","version":"v1","resource":"pods"}}}"#;
-    let request = decode(body.as_bytes(), &[]).expect("decodes");
+    let request = decode(body.as_bytes(), CustomKinds::default()).expect("decodes");
     let [Action::Place(placement)] = request.actions.as_slice() else {
         panic!("expected a placement")
     };
@@ -236,7 +236,12 @@ fn what_no_row_names_is_nothing_to_judge() {
         Value::Null,
     )
     .to_string();
-    assert!(decode(body.as_bytes(), &[]).expect("decodes").actions.is_empty());
+    assert!(
+        decode(body.as_bytes(), CustomKinds::default())
+            .expect("decodes")
+            .actions
+            .is_empty()
+    );
 }
 
 /// A hostile edit of a good body: what to replace, by what; then a word of the reason.
@@ -264,14 +269,20 @@ fn what_cannot_be_judged_is_an_error(#[case] from: &str, #[case] to: &str, #[cas
     )
     .to_string();
     assert!(good.contains(from), "{from} is in {good}");
-    let error = decode(good.replacen(from, to, 1).as_bytes(), &[]).expect_err("is refused");
+    let error = decode(good.replacen(from, to, 1).as_bytes(), CustomKinds::default()).expect_err("is refused");
     assert!(error.reason.contains(reason), "{}", error.reason);
 }
 
 #[test]
 fn the_uid_is_found_where_the_rest_is_broken() {
     let body = br#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"7","object":{"#;
-    assert_eq!(decode(body, &[]).expect_err("is truncated").uid.as_deref(), Some("7"));
+    assert_eq!(
+        decode(body, CustomKinds::default())
+            .expect_err("is truncated")
+            .uid
+            .as_deref(),
+        Some("7")
+    );
 }
 
 #[test]
@@ -280,7 +291,10 @@ fn deep_nesting_is_survived() {
         let deep = opening.repeat(200_000);
         let body = format!(r#"{{"request":{{"uid":"7","ignored":{deep}"#);
         assert_eq!(
-            decode(body.as_bytes(), &[]).expect_err("is truncated").uid.as_deref(),
+            decode(body.as_bytes(), CustomKinds::default())
+                .expect_err("is truncated")
+                .uid
+                .as_deref(),
             Some("7")
         );
     }
@@ -302,7 +316,7 @@ fn bytes_that_are_not_utf_8_are_an_error() {
         .position(|window| window == b"hollow")
         .expect("is there");
     body[at] = 0xff;
-    assert!(decode(&body, &[]).is_err());
+    assert!(decode(&body, CustomKinds::default()).is_err());
 }
 
 #[test]

@@ -7,6 +7,8 @@ pub enum Webhook {
     Workloads,
     /// `namespaces.guard.ringfence.dev`: fails closed where something can be enforced.
     Namespaces,
+    /// `networkpolicies.guard.ringfence.dev`: fails closed where something can be enforced.
+    NetworkPolicies,
     /// `open.guard.ringfence.dev`: the same rules where nothing can be enforced, and in system namespaces.
     Open,
     /// `config.guard.ringfence.dev`: the content of our ConfigMap.
@@ -15,13 +17,20 @@ pub enum Webhook {
 
 impl Webhook {
     /// All of them, in the order of the served configuration.
-    pub const ALL: [Self; 4] = [Self::Workloads, Self::Namespaces, Self::Open, Self::Config];
+    pub const ALL: [Self; 5] = [
+        Self::Workloads,
+        Self::Namespaces,
+        Self::NetworkPolicies,
+        Self::Open,
+        Self::Config,
+    ];
 
     /// The name in the webhook configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Workloads => "workloads.guard.ringfence.dev",
             Self::Namespaces => "namespaces.guard.ringfence.dev",
+            Self::NetworkPolicies => "networkpolicies.guard.ringfence.dev",
             Self::Open => "open.guard.ringfence.dev",
             Self::Config => "config.guard.ringfence.dev",
         }
@@ -32,6 +41,7 @@ impl Webhook {
         match self {
             Self::Workloads => "workloads",
             Self::Namespaces => "namespaces",
+            Self::NetworkPolicies => "networkpolicies",
             Self::Open => "open",
             Self::Config => "config",
         }
@@ -45,7 +55,7 @@ impl Webhook {
     /// Whether what cannot be understood is let in (and recorded) rather than refused.
     pub fn fails(self) -> Failure {
         match self {
-            Self::Workloads | Self::Namespaces | Self::Config => Failure::Closed,
+            Self::Workloads | Self::Namespaces | Self::NetworkPolicies | Self::Config => Failure::Closed,
             Self::Open => Failure::Open,
         }
     }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use kube::Client;
 use ringfence_core::guardrails::Guardrails;
 use ringfence_core::model::{Decision, Operation, Snapshot, Verdict};
-use ringfence_core::review::{self, Undecodable, Webhook};
+use ringfence_core::review::{self, CustomKinds, Undecodable, Webhook};
 use tokio::time::Instant;
 
 use self::coverage::{Coverage, questions};
@@ -117,7 +117,7 @@ impl ConfigurationGuard {
 impl Reviewer for ConfigurationGuard {
     async fn review(&self, webhook: Webhook, body: Bytes) -> Reply {
         let received = Instant::now();
-        let request = match review::decode(&body, &[]) {
+        let request = match review::decode(&body, CustomKinds::default()) {
             Ok(request) => request,
             Err(Undecodable { uid: Some(uid), reason }) => return self.invalid(webhook, &uid, &reason, received),
             Err(Undecodable { uid: None, reason }) => {

@@ -130,6 +130,7 @@ fn every_request_reaches_exactly_one_webhook_and_fails_closed_only_where_somethi
                 };
                 let deniable = match row.shape {
                     Shape::Namespace => guardrails.enforced_on_namespaces().contains(namespace),
+                    Shape::NetworkPolicy => guardrails.enforced_on_policies().contains(namespace),
                     Shape::NodeProxy => !guardrails.enforced().is_nowhere(),
                     _ => guardrails.enforced().contains(namespace),
                 };
@@ -250,7 +251,10 @@ fn the_address_is_the_service_or_a_url() {
         let webhooks = webhook_configuration(&Guardrails::default(), &endpoint)
             .webhooks
             .expect("it has webhooks");
-        webhooks[2].client_config.clone()
+        let open = webhooks
+            .into_iter()
+            .find(|webhook| webhook.name == Webhook::Open.name());
+        open.expect("it is there").client_config
     };
     let service = client(Address::Service).service.expect("a service");
     assert_eq!(

@@ -367,3 +367,62 @@ pub(super) fn cases_of_namespaces() -> Vec<Case> {
     }));
     cases
 }
+
+/// A policy with everything in its metadata that could take it out of force.
+pub(super) fn policy() -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {
+            "name": "still", "namespace": NAMESPACE, "labels": {"team": "blue"}, "annotations": {"kept": "as-it-is"},
+            "finalizers": ["example.org/one", "example.org/two"],
+            // An owner of no kind that the garbage collector knows.
+            "ownerReferences": [
+                {"apiVersion": "example.org/v1", "kind": "Unknown", "name": "1", "uid": "1"},
+                {"apiVersion": "example.org/v1", "kind": "Unknown", "name": "2", "uid": "2"},
+            ],
+        },
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
+    })
+}
+
+pub(super) fn cases_of_policies() -> Vec<Case> {
+    let at = url("networking.k8s.io/v1", "networkpolicies", "still");
+    let change = |pointer: &str, value: Value, reaches| {
+        let mut whole = policy();
+        *whole.pointer_mut(pointer).expect("it is there") = value;
+        Case {
+            path: "UPDATE networkpolicies",
+            method: "PUT",
+            at: at.clone(),
+            body: whole,
+            reaches,
+        }
+    };
+    let owner =
+        |number: &str| json!({"apiVersion": "example.org/v1", "kind": "Unknown", "name": number, "uid": number});
+    let empty = || json!([]);
+    vec![
+        change("/metadata/name", json!("still"), No),
+        change("/metadata/finalizers", empty(), No),
+        change("/metadata/finalizers", Value::Null, No),
+        change("/metadata/finalizers", json!(["example.org/two"]), No),
+        change("/metadata/ownerReferences", empty(), No),
+        change("/metadata/ownerReferences", json!([owner("2")]), No),
+        change(
+            "/metadata/finalizers",
+            json!(["example.org/one", "example.org/three"]),
+            Yes,
+        ),
+        change("/metadata/ownerReferences", json!([owner("1"), owner("3")]), Yes),
+        change("/metadata/labels", json!({"team": "red"}), Yes),
+        change("/metadata/labels", Value::Null, Yes),
+        change("/metadata/annotations", json!({"kept": "changed"}), Yes),
+        change("/metadata/annotations", Value::Null, Yes),
+        change("/spec/policyTypes", json!(["Egress"]), Yes),
+        change(
+            "/spec",
+            json!({"podSelector": {"matchLabels": {"app": "x".repeat(60)}}}),
+            Yes,
+        ),
+    ]
+}
