@@ -6,7 +6,7 @@ mod objects;
 use std::sync::Arc;
 
 use ringfence_core::guardrails::{Source, compile};
-use ringfence_core::model::{Answer, Namespace, NamespaceName, Namespaces, Question, Snapshot};
+use ringfence_core::model::{Answer, Isolated, Namespace, NamespaceName, Namespaces, Question, Snapshot};
 use serde_json::{Value, json};
 
 use objects::{deployment, pod};
@@ -85,6 +85,7 @@ fn namespaces() -> Namespaces {
 pub(crate) fn answer(namespaces: &Namespaces, question: &Question) -> Answer {
     match question {
         Question::Allowed(..) => Answer::Allowed(true),
+        Question::Isolated(..) => Answer::Isolated(Isolated::Stands { youngest: None }),
         Question::Namespace(name) => Answer::Namespace(namespaces.get(name).map(|namespace| (**namespace).clone())),
         other => Answer::Failed(format!("the benches do not answer: {other}")),
     }

@@ -155,6 +155,7 @@ impl Live {
             Question::Owner(reference) => self.owner(reference.clone(), fresh).await.map(Answer::Owner),
             Question::Templates(reference) => self.templates(reference.clone(), fresh).await.map(Answer::Templates),
             Question::Reached(target) => self.reached(target.clone(), fresh).await.map(Answer::Reached),
+            Question::Isolated(..) => Ok(Answer::Failed("policies cannot be applied yet".to_owned())),
         }
     }
 

@@ -5,13 +5,12 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{ApiResource, GroupVersionKind, Object};
 use ringfence_core::guardrails::documents::{API_VERSION, GuardrailsSpec, IsolationProfileSpec, SegmentSpec};
-use ringfence_core::guardrails::{Clause, Guardrails, Notice, Segment};
+use ringfence_core::guardrails::{Clause, Guardrails, MANAGED_BY, Notice, Segment};
 use ringfence_core::model::{Mode, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::names;
-use super::roles::MANAGED_BY;
 
 /// `guardrails.ringfence.dev/NAME`.
 pub type PublishedGuardrails = Object<GuardrailsSpec, GuardrailsStatus>;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use ringfence_core::guardrails::Guardrails;
+use ringfence_core::guardrails::{Guardrails, MANAGED_BY};
 use ringfence_core::model::{GROUP, SegmentName, Verb};
 
 /// The verbs on segments that a rule gives a meaning to, each with what it lets one do. ringfence's own service account
@@ -28,9 +28,6 @@ pub const SEGMENT_VERBS: &[(Verb, &str)] = &[
         "create the namespace in which the segment's owner consents",
     ),
 ];
-
-/// The label by which everything that ringfence makes is told from what others made.
-pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "ringfence");
 
 /// What the name of every published ClusterRole begins with.
 pub const PREFIX: &str = "ringfence:";

@@ -5,8 +5,8 @@ use std::cell::{Ref, RefCell};
 use std::sync::Arc;
 
 use crate::model::{
-    Answer, Answers, Asked, Finding, Mode, Namespace, NamespaceName, ObjectReference, Owner, Permission, Question,
-    ReachedPod, Request, Scope, Snapshot, Target, Who,
+    Answer, Answers, Asked, Finding, Isolate, Isolated, Mode, Namespace, NamespaceName, ObjectReference, Owner,
+    Permission, Question, ReachedPod, Request, Scope, Snapshot, Target, Who,
 };
 
 /// What a rule may read and ask.
@@ -60,6 +60,11 @@ impl<'c, 'r> Context<'c, 'r> {
     /// What the rules before this one found.
     pub(super) fn found(&self) -> Ref<'_, [Finding]> {
         Ref::map(self.findings.borrow(), Vec::as_slice)
+    }
+
+    /// Whether a question is still open.
+    pub(super) fn is_missing_any(&self) -> bool {
+        !self.missing.borrow().is_empty()
     }
 
     /// The answer, none where it is not there yet; then it will be asked.
@@ -143,6 +148,16 @@ impl<'c, 'r> Context<'c, 'r> {
             Some(Answer::Templates(owners)) => Known::Yes(owners),
             Some(Answer::Failed(why)) => Known::Failed(why.clone()),
             Some(other) => Known::Failed(format!("the list was answered with {other:?}")),
+        }
+    }
+
+    /// Whether a namespace's policies stand; what does not may be applied first.
+    pub(super) fn isolated(&self, namespace: NamespaceName, isolate: Isolate, mode: Mode) -> Known<&'c Isolated> {
+        match self.ask(Question::Isolated(namespace, isolate), mode) {
+            None => Known::Pending,
+            Some(Answer::Isolated(isolated)) => Known::Yes(isolated),
+            Some(Answer::Failed(why)) => Known::Failed(why.clone()),
+            Some(other) => Known::Failed(format!("isolation was answered with {other:?}")),
         }
     }
 

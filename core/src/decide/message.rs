@@ -27,10 +27,13 @@ fn explained(request: &Request<'_>, finding: &Finding) -> String {
     let user = quoted(lacking(request, finding));
     let (subject, what) = (&request.subject, &finding.what);
     let mut text = match finding.reason {
+        Reason::Unanswered if finding.permission.is_none() => {
+            format!("{subject} {what}, for now: what decides it could not be found out. Try again.")
+        }
         Reason::Unanswered => format!(
             "{subject} {what} for now: whether user {user} holds the permission could not be found out. Try again."
         ),
-        Reason::Refused => format!("{subject} {what}."),
+        Reason::Refused | Reason::NotIsolated => format!("{subject} {what}."),
         _ => format!("{subject} {what}: user {user} lacks the permission."),
     };
     text.push_str(&format!("\n  why:   {}", finding.why));
@@ -86,6 +89,7 @@ pub(super) fn warning(request: &Request<'_>, finding: &Finding) -> String {
     let user = quoted(lacking(request, finding));
     let rest = match (finding.reason, &finding.permission) {
         (Reason::Unanswered, _) => "could not be checked".to_owned(),
+        (Reason::NotIsolated, _) => "its policies do not stand".to_owned(),
         (Reason::Refused, _) => "no permission settles it".to_owned(),
         (_, Some(permission)) => match &permission.scope {
             Scope::Namespace(namespace) => format!("user {user} lacks {} in {namespace}", permission.verb),

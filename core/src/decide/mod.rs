@@ -6,8 +6,10 @@ mod clauses;
 mod consent;
 mod context;
 mod host_access;
+mod isolation;
 mod message;
 mod namespaces;
+mod profile;
 mod provenance;
 mod rollback;
 mod segments;
@@ -30,54 +32,87 @@ pub enum Step {
 
 /// The most steps that ask before a decision is done. A driver that is asked more often has found a defect, and must
 /// treat it as an answer that could not be had.
-pub const MOST_ROUNDS: usize = 4;
+pub const MOST_ROUNDS: usize = 5;
 
 /// One rule: its name, and what it finds.
 pub struct Rule {
     /// As it stands in records, metrics and docs/rules.md.
     pub name: RuleName,
+    stage: Stage,
     judge: fn(&Context<'_, '_>) -> Vec<Finding>,
+}
+
+/// When a rule runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// With all others.
+    Judge,
+    /// Once all others let the request in: its questions have effects, and what is refused anyway has none.
+    Prepare,
 }
 
 /// Every rule, in the order in which they run.
 pub const RULES: &[Rule] = &[
     Rule {
         name: segments::NAME,
+        stage: Stage::Judge,
         judge: segments::judge,
     },
     Rule {
         name: namespaces::NAME,
+        stage: Stage::Judge,
         judge: namespaces::judge,
     },
     Rule {
         name: access::NAME,
+        stage: Stage::Judge,
         judge: access::judge,
     },
     Rule {
         name: rollback::NAME,
+        stage: Stage::Judge,
         judge: rollback::judge,
     },
     Rule {
         name: host_access::NAME,
+        stage: Stage::Judge,
         judge: host_access::judge,
     },
     Rule {
         name: consent::NAME,
+        stage: Stage::Judge,
         judge: consent::judge,
+    },
+    Rule {
+        name: profile::NAME,
+        stage: Stage::Judge,
+        judge: profile::judge,
     },
     // Judges what those above let in.
     Rule {
         name: separation_of_duties::NAME,
+        stage: Stage::Judge,
         judge: separation_of_duties::judge,
+    },
+    Rule {
+        name: isolation::NAME,
+        stage: Stage::Prepare,
+        judge: isolation::judge,
     },
 ];
 
 /// Decides one request by the snapshot and what is known so far. Pure: the same input gives the same step.
 pub fn decide(snapshot: &Snapshot, request: &Request<'_>, answers: &Answers) -> Step {
     let context = Context::new(snapshot, request, answers);
-    for rule in RULES {
-        let found = (rule.judge)(&context);
-        context.keep(found);
+    let run = |stage: Stage| {
+        for rule in RULES.iter().filter(|rule| rule.stage == stage) {
+            let found = (rule.judge)(&context);
+            context.keep(found);
+        }
+    };
+    run(Stage::Judge);
+    if !context.is_missing_any() && !context.found().iter().any(denies) {
+        run(Stage::Prepare);
     }
     let (findings, missing) = context.into_findings_and_missing();
     if missing.is_empty() {
@@ -117,13 +152,15 @@ fn unanswered(context: &Context<'_, '_>, rule: RuleName, mode: Mode, doing: &str
     }
 }
 
+/// Whether the request is denied for this.
+fn denies(finding: &Finding) -> bool {
+    finding.reason.refuses() && finding.mode == Mode::Enforce
+}
+
 /// The verdict on what was found.
 fn conclude(request: &Request<'_>, mut findings: Vec<Finding>) -> Decision {
     findings.sort_by_key(|finding| (Reverse(finding.reason.refuses()), Reverse(finding.mode), finding.reason));
-    let denying: Vec<&Finding> = findings
-        .iter()
-        .filter(|finding| finding.reason.refuses() && finding.mode == Mode::Enforce)
-        .collect();
+    let denying: Vec<&Finding> = findings.iter().filter(|finding| denies(finding)).collect();
     let verdict = if denying.is_empty() {
         Verdict::Allow
     } else {

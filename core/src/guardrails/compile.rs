@@ -1,19 +1,21 @@
 //! [`compile`]: configuration text to [`Guardrails`], or to everything that is wrong with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::compiled::{ClauseId, Guardrails, Revision, Segment, SegmentId, Side};
 use super::documents::Kind;
+use super::isolation::{InjectedManifest, Profile};
 use super::place::{Found, Place, Text};
+use super::policy_kind::PolicyKind;
 use super::problem::{Notice, Problem, Problems, Source};
 use super::read::{self, Document, References, Typed};
 use super::unsupported;
 use super::yaml::{self, Node};
 use crate::labels::ClauseIndex;
-use crate::model::{Mode, Scope};
+use crate::model::Scope;
 
 /// A configuration that can come into force.
 #[derive(Debug)]
@@ -103,26 +105,33 @@ fn assemble(documents: &[Document<'_>], complete: bool, found: &mut Found) -> Gu
             guardrails.separation_of_duties = settings.separation_of_duties;
             guardrails.delegates = settings.delegates;
             guardrails.workloads = settings.workloads;
+            guardrails.isolation = settings.isolation;
         }
     }
-    let mut segments: Vec<Segment> = documents
-        .iter()
-        .filter_map(|document| part(document, guardrails.mode, found))
-        .collect();
+    let mut segments = Vec::new();
+    for document in documents {
+        match (&document.typed, document.name) {
+            (Some(Typed::Segment(spec)), Some(name)) => {
+                segments.extend(read::segment(&document.place, name, spec, guardrails.mode, found));
+            }
+            (Some(Typed::IsolationProfile(spec)), Some(name)) => {
+                let profile = read::isolation_profile(&document.place, name, spec, found).map(Arc::new);
+                let named = |profile: Arc<Profile>| (profile.name.clone(), profile);
+                guardrails.profiles.extend(profile.map(named));
+            }
+            _ => {}
+        }
+    }
+    let kinds = guardrails.profiles.values().flat_map(|profile| &profile.manifests);
+    let kinds: BTreeSet<PolicyKind> = kinds.map(InjectedManifest::policy_kind).collect();
+    guardrails.policy_kinds = kinds.into_iter().collect();
+    if guardrails.isolation.is_none() && !guardrails.profiles.is_empty() {
+        found.notice(
+            "no namespace is isolated: there are isolation profiles, but the Guardrails have no `spec.isolation`",
+        );
+    }
     segments.sort_by(|one, other| one.name.cmp(&other.name));
     guardrails.with_segments(segments)
-}
-
-/// The segment that a document makes, if it does; other kinds are only judged.
-fn part(document: &Document<'_>, mode: Mode, found: &mut Found) -> Option<Segment> {
-    match (&document.typed, document.name) {
-        (Some(Typed::Segment(spec)), Some(name)) => read::segment(&document.place, name, spec, mode, found),
-        (Some(Typed::IsolationProfile(spec)), Some(name)) => {
-            read::isolation_profile(&document.place, name, spec, found);
-            None
-        }
-        _ => None,
-    }
 }
 
 fn unique_names(documents: &[Document<'_>], found: &mut Found) {

@@ -1,11 +1,13 @@
 //! [`Guardrails`]: the configuration, compiled. Nothing in here can be invalid, and matching never walks all segments.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::documents::CheckName;
+use super::isolation::{Isolation, Profile};
 use super::policy_kind::PolicyKind;
 use crate::labels::{ClauseIndex, LabelSet, Selector};
-use crate::model::{Mode, NamespaceName, Scope, SegmentName};
+use crate::model::{Mode, NamespaceName, ProfileName, Scope, SegmentName};
 
 /// The configuration in force. [`Default`] is what an empty ConfigMap means: Audit everywhere, nothing protected.
 #[derive(Debug)]
@@ -36,6 +38,10 @@ pub struct Guardrails {
     pub workloads: Vec<Workload>,
     /// The kinds of the profiles' `manifests`, each once.
     pub policy_kinds: Vec<PolicyKind>,
+    /// `spec.isolation`; none where namespaces are not isolated.
+    pub isolation: Option<Isolation>,
+    /// The isolation profiles; the reserved `none` is not among them.
+    pub profiles: BTreeMap<ProfileName, Arc<Profile>>,
 }
 
 /// Whether one who may write a segment's policies may also place pods in it or among its clients.
@@ -115,6 +121,8 @@ impl Default for Guardrails {
             delegates: Vec::new(),
             workloads: Vec::new(),
             policy_kinds: Vec::new(),
+            isolation: None,
+            profiles: BTreeMap::new(),
         }
     }
 }
@@ -285,7 +293,7 @@ impl Guardrails {
     /// Where a write of a pod or of what makes pods can be denied. Outside of it webhooks for them may fail open.
     pub fn enforced(&self) -> EnforcedNamespaces {
         let mut by_name = BTreeSet::new();
-        let mut anywhere = self.checks.values().any(|mode| *mode == Mode::Enforce);
+        let mut anywhere = self.isolation_enforced() || self.checks.values().any(|mode| *mode == Mode::Enforce);
         let enforcing = self.segments.iter().filter(|segment| segment.mode == Mode::Enforce);
         for clause in enforcing.flat_map(|segment| segment.members.iter().chain(&segment.clients)) {
             match &clause.namespaces {
@@ -296,8 +304,15 @@ impl Guardrails {
         EnforcedNamespaces::within(self, by_name, anywhere)
     }
 
+    /// Whether isolation is of mode Enforce, before the rollout's cap.
+    pub fn isolation_enforced(&self) -> bool {
+        self.isolation
+            .as_ref()
+            .is_some_and(|isolation| isolation.mode == Mode::Enforce)
+    }
+
     /// Which namespaces' own writes can be denied: creation where a segment has its consent, labels where a clause selects
-    /// namespaces by them. For others webhooks for namespaces may fail open.
+    /// namespaces by them or where they choose the isolation profile. For others webhooks for namespaces may fail open.
     pub fn enforced_on_namespaces(&self) -> EnforcedNamespaces {
         let enforces = |id: SegmentId| self.segment(id).mode == Mode::Enforce;
         let consents = self
@@ -305,7 +320,7 @@ impl Guardrails {
             .iter()
             .filter(|(_, segments)| segments.iter().any(|id| enforces(*id)));
         let named = consents.map(|(name, _)| name.clone()).collect();
-        let anywhere = self.selecting.iter().any(|clause| enforces(clause.segment));
+        let anywhere = self.isolation_enforced() || self.selecting.iter().any(|clause| enforces(clause.segment));
         EnforcedNamespaces::within(self, named, anywhere)
     }
 

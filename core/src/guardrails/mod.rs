@@ -4,8 +4,10 @@
 
 mod compile;
 mod compiled;
+mod defaulted;
 pub mod documents;
 mod file;
+mod isolation;
 mod place;
 mod policy_kind;
 mod problem;
@@ -21,8 +23,12 @@ pub use compiled::{
     Clause, ClauseId, Delegate, EnforcedNamespaces, Guardrails, NamespaceSet, Revision, Rollout, SYSTEM_NAMESPACES,
     Segment, SegmentId, SeparationOfDuties, Side, Workload,
 };
-pub use documents::CheckName;
+pub use documents::{CheckName, ExistingNamespaces};
 pub use file::{ConfigMap, FileContents, is_source_key};
+pub use isolation::{
+    Chosen, Coverage, DESCRIPTION_ANNOTATION, ISOLATION_LABEL, InjectedManifest, InjectedPolicy, Isolation, MANAGED_BY,
+    Ours, PROFILE_LABEL, Profile, RESERVED_PREFIX,
+};
 pub use policy_kind::PolicyKind;
 pub use problem::{Notice, Problem, Problems, Source};
 pub use schema::{plain_schema, schema};

@@ -19,8 +19,6 @@ pub struct NotYet {
 /// How a setting is found in a document.
 #[derive(Debug)]
 enum Detect {
-    /// The document itself.
-    Document,
     /// The document has this field under `spec`: refused.
     Field(&'static str),
     /// The list under `spec` has an item with another `name` than this: refused.
@@ -28,12 +26,6 @@ enum Detect {
 }
 
 const NOT_YET: &[NotYet] = &[
-    NotYet {
-        feature: "isolation",
-        kind: Kind::Guardrails,
-        detect: Detect::Field("isolation"),
-        consequence: "no namespace would be isolated",
-    },
     NotYet {
         feature: "every check but HostAccess",
         kind: Kind::Guardrails,
@@ -58,12 +50,6 @@ const NOT_YET: &[NotYet] = &[
         detect: Detect::Field("requireIsolation"),
         consequence: "members could be left without a policy",
     },
-    NotYet {
-        feature: "IsolationProfile",
-        kind: Kind::IsolationProfile,
-        detect: Detect::Document,
-        consequence: "its policies would not be applied",
-    },
 ];
 
 /// Every setting that is not enforced yet, for documentation.
@@ -75,7 +61,6 @@ pub fn not_yet() -> impl Iterator<Item = &'static NotYet> {
 pub(super) fn refuse(kind: Kind, document: &Place<'_>, found: &mut Found) {
     for row in NOT_YET.iter().filter(|row| row.kind == kind) {
         let places = match row.detect {
-            Detect::Document => vec![(document.field("kind"), "remove this document for now".to_owned())],
             Detect::Field(field) => {
                 vec![(document.field("spec").key(field), format!("remove {field} for now"))]
             }

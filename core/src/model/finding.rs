@@ -41,6 +41,8 @@ pub enum Reason {
     LacksPermission,
     /// No permission settles it: there is another way, which the finding names.
     Refused,
+    /// The policies of the namespace do not stand.
+    NotIsolated,
     /// What had to be known could not be learned (no answer, no read, no decode).
     Unanswered,
 }
@@ -50,7 +52,7 @@ impl Reason {
     pub fn refuses(self) -> bool {
         match self {
             Self::Permitted | Self::Inherited => false,
-            Self::LacksPermission | Self::Refused | Self::Unanswered => true,
+            Self::LacksPermission | Self::Refused | Self::NotIsolated | Self::Unanswered => true,
         }
     }
 
@@ -61,6 +63,7 @@ impl Reason {
             Self::Inherited => "Inherited",
             Self::LacksPermission => "LacksPermission",
             Self::Refused => "Refused",
+            Self::NotIsolated => "NotIsolated",
             Self::Unanswered => "Unanswered",
         }
     }

@@ -1,4 +1,4 @@
-//! Names that have a meaning: a [`SegmentName`] and a [`NamespaceName`] cannot hold what Kubernetes would refuse, so
+//! Names that have a meaning: a [`SegmentName`] or a [`NamespaceName`] cannot hold what Kubernetes would refuse, so
 //! past configuration nothing has to check them again. Cheap to clone (`Arc<str>`).
 
 use std::borrow::Borrow;
@@ -114,6 +114,20 @@ name_type!(
     /// The name of a namespace: an RFC 1123 label of at most 63 characters.
     NamespaceName, "namespace", Dots::Refused, 63
 );
+name_type!(
+    /// The name of an isolation profile: an RFC 1123 label of at most 63 characters, as namespaces choose it by a label.
+    ProfileName, "profile", Dots::Refused, 63
+);
+
+impl ProfileName {
+    /// The reserved profile without policies.
+    pub const NONE: &str = "none";
+
+    /// Whether it is the reserved profile without policies.
+    pub fn is_none(&self) -> bool {
+        self.as_str() == Self::NONE
+    }
+}
 
 #[cfg(test)]
 mod tests {

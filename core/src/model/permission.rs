@@ -26,6 +26,8 @@ pub enum Verb {
     Cross,
     /// Do what a check refuses.
     Waive,
+    /// Put a namespace under an isolation profile other than the default.
+    Use,
     /// Change ringfence's own configuration and objects.
     Configure,
 }
@@ -40,6 +42,7 @@ impl Verb {
             Self::Manage => "manage",
             Self::Cross => "cross",
             Self::Waive => "waive",
+            Self::Use => "use",
             Self::Configure => "configure",
         }
     }
@@ -104,6 +107,17 @@ impl Permission {
             group: GROUP,
             resource: "policychecks",
             name: check.to_owned(),
+            scope: Scope::Cluster,
+        }
+    }
+
+    /// A permission on an isolation profile, at the cluster. The profile need not exist: `none` is one that never does.
+    pub fn profile(verb: Verb, profile: &str) -> Self {
+        Self {
+            verb,
+            group: GROUP,
+            resource: "isolationprofiles",
+            name: profile.to_owned(),
             scope: Scope::Cluster,
         }
     }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{Mode, Namespace, NamespaceName, Permission, Target};
+use super::{Isolate, Isolated, Mode, Namespace, NamespaceName, Permission, Target};
 
 /// Something that a decision has to know.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -19,6 +19,9 @@ pub enum Question {
     /// Every object of this resource in a namespace, each with the template it makes pods from, as they stand now. The
     /// reference's name is empty.
     Templates(ObjectReference),
+    /// Whether the policies of this namespace's profile stand, each as it is in the profile: a read that began after the
+    /// review arrived.
+    Isolated(NamespaceName, Isolate),
 }
 
 /// As whom a permission is asked.
@@ -91,6 +94,8 @@ pub enum Answer {
     Reached(Vec<ReachedPod>),
     /// To [`Question::Templates`].
     Templates(Vec<Owner>),
+    /// To [`Question::Isolated`].
+    Isolated(Isolated),
     /// It could not be answered; the text says why. Never read as a yes.
     Failed(String),
 }
@@ -108,6 +113,10 @@ impl fmt::Display for Question {
             }
             Self::Reached(target) => write!(formatter, "read {target}"),
             Self::Templates(owner) => write!(formatter, "list {} of {}", owner.resource, owner.namespace),
+            Self::Isolated(namespace, Isolate::Apply) => write!(formatter, "isolate namespace {namespace}"),
+            Self::Isolated(namespace, Isolate::Look) => {
+                write!(formatter, "look whether namespace {namespace} is isolated")
+            }
         }
     }
 }

@@ -61,15 +61,6 @@ impl RolloutSince {
     }
 }
 
-/// Whether isolation is of mode Enforce.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IsolationEnforced {
-    /// It is.
-    Yes,
-    /// It is not.
-    No,
-}
-
 impl Since {
     /// Since when a clause is enforced in a namespace, without a break; none where that is not known, so not before now.
     pub fn clause(&self, segment: &Segment, side: Side, clause: &Clause, namespace: &str) -> Option<Timestamp> {
@@ -77,10 +68,15 @@ impl Since {
         Some((*clause).max(self.rollout.of(namespace)?))
     }
 
+    /// Since when isolation is enforced in a namespace, without a break; none where that is not known, so not before now.
+    pub fn isolated(&self, namespace: &str) -> Option<Timestamp> {
+        Some(self.isolation?.max(self.rollout.of(namespace)?))
+    }
+
     /// What is to be kept once these guardrails are in force: what was enforced before keeps its time, what is from now on
     /// gets `now`, what is not has none. A clause that was changed is another one.
     #[must_use]
-    pub fn advanced(&self, guardrails: &Guardrails, isolation: IsolationEnforced, now: Timestamp) -> Self {
+    pub fn advanced(&self, guardrails: &Guardrails, now: Timestamp) -> Self {
         let enforced = guardrails
             .segments
             .iter()
@@ -96,10 +92,7 @@ impl Since {
         Self {
             segments: segments.collect(),
             rollout: self.rollout.advanced(&guardrails.rollout, now),
-            isolation: match isolation {
-                IsolationEnforced::Yes => Some(self.isolation.unwrap_or(now)),
-                IsolationEnforced::No => None,
-            },
+            isolation: guardrails.isolation_enforced().then(|| self.isolation.unwrap_or(now)),
         }
     }
 }
@@ -186,7 +179,7 @@ mod tests {
 
     fn enforced(rollout: &str) -> (Guardrails, Since) {
         let guardrails = guardrails("Enforce", rollout, "[]");
-        let since = Since::default().advanced(&guardrails, IsolationEnforced::No, FIRST);
+        let since = Since::default().advanced(&guardrails, FIRST);
         (guardrails, since)
     }
 
@@ -194,16 +187,16 @@ mod tests {
     fn what_stays_enforced_keeps_its_time() {
         let (guardrails, since) = enforced("{}");
         assert_eq!(member(&since, &guardrails, "shop"), Some(FIRST));
-        assert_eq!(since.advanced(&guardrails, IsolationEnforced::No, LATER), since);
+        assert_eq!(since.advanced(&guardrails, LATER), since);
     }
 
     #[test]
     fn what_was_not_enforced_meanwhile_begins_anew() {
         let (enforcing, since) = enforced("{}");
         let audit = guardrails("Audit", "{}", "[]");
-        let since = since.advanced(&audit, IsolationEnforced::No, LATER);
+        let since = since.advanced(&audit, LATER);
         assert_eq!(member(&since, &audit, "shop"), None);
-        let since = since.advanced(&enforcing, IsolationEnforced::No, Timestamp(300));
+        let since = since.advanced(&enforcing, Timestamp(300));
         assert_eq!(member(&since, &enforcing, "shop"), Some(Timestamp(300)));
     }
 
@@ -212,7 +205,7 @@ mod tests {
         let (_, since) = enforced("{}");
         let more = "[{namespaces: [web], podSelector: {matchLabels: {app: web}}}]";
         let guardrails = guardrails("Enforce", "{}", more);
-        let since = since.advanced(&guardrails, IsolationEnforced::No, LATER);
+        let since = since.advanced(&guardrails, LATER);
         let segment = &guardrails.segments[0];
         assert_eq!(member(&since, &guardrails, "shop"), Some(FIRST));
         assert_eq!(
@@ -248,26 +241,31 @@ mod tests {
     ) {
         let (_, since) = enforced(before);
         let guardrails = guardrails("Enforce", after, "[]");
-        let since = since.advanced(&guardrails, IsolationEnforced::No, LATER);
+        let since = since.advanced(&guardrails, LATER);
         assert_eq!(member(&since, &guardrails, "shop"), shop);
         assert_eq!(member(&since, &guardrails, "elsewhere"), elsewhere);
-        assert_eq!(
-            since.advanced(&guardrails, IsolationEnforced::No, Timestamp(300)),
-            since
-        );
+        assert_eq!(since.advanced(&guardrails, Timestamp(300)), since);
     }
 
     #[test]
     fn isolation_begins_when_it_is_enforced_and_ends_when_it_is_not() {
-        let (guardrails, since) = enforced("{}");
-        assert_eq!(since.isolation, None);
-        let since = since.advanced(&guardrails, IsolationEnforced::Yes, LATER);
-        let since = since.advanced(&guardrails, IsolationEnforced::Yes, Timestamp(300));
+        let (without, since) = enforced("{default: Audit, namespaces: [{name: shop, mode: Enforce}]}");
+        assert_eq!((since.isolation, since.isolated("shop")), (None, None));
+        let text = "{apiVersion: ringfence.dev/v1alpha1, kind: Guardrails, metadata: {name: default},
+            spec: {rollout: {default: Audit, namespaces: [{name: shop, mode: Enforce}]},
+            isolation: {mode: Enforce, defaultProfile: none}}}\n";
+        let source = Source {
+            name: "a.yaml".to_owned(),
+            text: text.to_owned(),
+        };
+        let isolating = compile(&[source]).expect("valid").guardrails;
+        let since = since.advanced(&isolating, LATER).advanced(&isolating, Timestamp(300));
         assert_eq!(since.isolation, Some(LATER));
         assert_eq!(
-            since.advanced(&guardrails, IsolationEnforced::No, LATER).isolation,
-            None
+            (since.isolated("shop"), since.isolated("elsewhere")),
+            (Some(LATER), None)
         );
+        assert_eq!(since.advanced(&without, Timestamp(400)).isolation, None);
     }
 
     #[rstest]

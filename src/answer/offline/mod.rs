@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 pub use document::Problem;
 pub use manifests::{Manifests, Problems};
 pub use rbac::{Access, Holder, Rbac};
-use ringfence_core::model::{Answer, Asked, Identity, Permission, Question, Target, Who};
+use ringfence_core::model::{Answer, Asked, Identity, Isolated, Permission, Question, Target, Who};
 use serde_json::Value;
 
 pub use world::{InvalidWorld, World};
@@ -68,6 +68,8 @@ impl Answerer for Offline {
                     Question::Owner(reference) => Answer::Owner(manifests.owner(reference)),
                     Question::Templates(reference) => Answer::Templates(manifests.templates(reference)),
                     Question::Reached(target) => reached(&manifests, target),
+                    // What a namespace lacks ringfence applies: with these manifests applied its policies stand.
+                    Question::Isolated(..) => Answer::Isolated(Isolated::Stands { youngest: None }),
                 };
                 (question, answer)
             })

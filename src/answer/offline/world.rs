@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ringfence_core::guardrails::{self, Compiled, FileContents, Notice, Source};
-use ringfence_core::model::{GROUP, IsolationEnforced, Since, Snapshot, Timestamp};
+use ringfence_core::model::{GROUP, Since, Snapshot, Timestamp};
 
 use super::document::{self, Problem};
 use super::folder::File;
@@ -60,7 +60,7 @@ impl World {
         let mut manifests = Manifests::parse(&others, &guardrails.workloads)?;
         manifests.publish(&guardrails);
         // Manifests say what will be written: nothing stood before it was judged.
-        let since = Since::default().advanced(&guardrails, IsolationEnforced::No, Timestamp(i64::MIN));
+        let since = Since::default().advanced(&guardrails, Timestamp(i64::MIN));
         let snapshot = Snapshot {
             guardrails: Arc::new(guardrails),
             namespaces: Arc::clone(&manifests.namespaces),

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use futures::future::pending;
 use ringfence_core::guardrails::{Clause, ClauseId, Guardrails, NamespaceSet, Revision, Segment, SegmentId, Side};
 use ringfence_core::labels::{ClauseIndex, Operator, Requirement, Selector};
-use ringfence_core::model::{Answer, Asked, Identity, Mode, Namespace, Question, Scope, SegmentName, Snapshot};
+use ringfence_core::model::{
+    Answer, Asked, Identity, Isolated, Mode, Namespace, Question, Scope, SegmentName, Snapshot,
+};
 use ringfence_core::review::Webhook;
 use rstest::rstest;
 use tokio::time::Instant;
@@ -157,6 +159,7 @@ async fn questions_are_answered_round_by_round_and_the_decision_is_told() {
             Question::Owner(_) => Answer::Owner(None),
             Question::Reached(_) => Answer::Reached(Vec::new()),
             Question::Templates(_) => Answer::Templates(Vec::new()),
+            Question::Isolated(..) => Answer::Isolated(Isolated::Exempt),
         })
     });
     let received = Instant::now().into_std();

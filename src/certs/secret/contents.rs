@@ -7,6 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ObjectMeta;
+use ringfence_core::guardrails::MANAGED_BY;
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -18,7 +19,6 @@ use super::{Names, SECRET};
 use crate::certs::CertificateError;
 use crate::certs::own::{IssueError, Issued, issue};
 use crate::certs::pair::Pair;
-use crate::manifests::roles::MANAGED_BY;
 use crate::serve::{PathToken, WeakToken};
 
 const CERTIFICATE: &str = "tls.crt";

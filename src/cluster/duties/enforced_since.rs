@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 use kube::runtime::watcher;
-use ringfence_core::model::{IsolationEnforced, Timestamp};
+use ringfence_core::guardrails::MANAGED_BY;
+use ringfence_core::model::Timestamp;
 use tokio::sync::watch;
 
 use super::{FIELD_MANAGER, doing};
@@ -16,7 +17,6 @@ use crate::cluster::duty::Duty;
 use crate::cluster::enforced_since::{ENFORCED_SINCE, data, read};
 use crate::cluster::mirror::Mirror;
 use crate::cluster::{Clients, Error, Metrics, changed};
-use crate::manifests::roles::MANAGED_BY;
 
 /// Keeps since when what is enforced.
 pub(in crate::cluster) struct EnforcedSince {
@@ -60,7 +60,7 @@ impl Duty for EnforcedSince {
         let live = live.get(ENFORCED_SINCE);
         let before = live.map(read).unwrap_or_default();
         let now = Timestamp(jiff::Timestamp::now().as_second());
-        let wanted = before.advanced(&in_force.guardrails, IsolationEnforced::No, now);
+        let wanted = before.advanced(&in_force.guardrails, now);
         if live.is_some() && wanted == before {
             return Ok(());
         }

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 use kube::runtime::watcher;
+use ringfence_core::guardrails::MANAGED_BY;
 use tokio::sync::watch;
 
 use super::{FIELD_MANAGER, doing, holds};
@@ -14,7 +15,6 @@ use crate::cluster::configuration::{InForce, LAST_GOOD, Standing};
 use crate::cluster::duty::Duty;
 use crate::cluster::mirror::Mirror;
 use crate::cluster::{Clients, Error, Metrics, changed};
-use crate::manifests::roles::MANAGED_BY;
 
 /// Keeps the last good configuration.
 pub(in crate::cluster) struct LastGood {

@@ -16,9 +16,9 @@ pub(super) use webhooks::ServedWebhooks;
 
 use futures::StreamExt;
 use kube::api::ObjectMeta;
+use ringfence_core::guardrails::MANAGED_BY;
 
 use super::Error;
-use crate::manifests::roles::MANAGED_BY;
 
 /// The name that our writes carry in managedFields.
 pub(crate) const FIELD_MANAGER: &str = "ringfence";

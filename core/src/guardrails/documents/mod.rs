@@ -20,7 +20,7 @@ pub use network_policy::{
     EgressRule, IngressRule, IpBlock, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec, PortNumberOrName,
     Protocol,
 };
-pub use profile::{BuiltinPolicy, IsolationProfileSpec, Manifest, ProfilePolicy};
+pub use profile::{BuiltinOptions, BuiltinPolicy, IsolationProfileSpec, Manifest, ProfilePolicy};
 pub use segment::{ClauseSpec, Consent, Direction, SegmentSpec, SeparatedSpec};
 pub use selector::{LabelSelector, LabelSelectorRequirement, SelectorOperator};
 

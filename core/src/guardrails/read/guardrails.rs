@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::profile::NO_PROFILE;
 use super::workload::{compiled_workload, duration, workload};
 use super::{namespace, unique};
 use crate::guardrails::compiled::{self, Rollout, SYSTEM_NAMESPACES, default_system_namespaces};
-use crate::guardrails::documents::{CheckName, Delegate, GuardrailsSpec, Isolation, RolloutSpec, SeparationOfDuties};
+use crate::guardrails::documents::{self, CheckName, Delegate, GuardrailsSpec, RolloutSpec, SeparationOfDuties};
+use crate::guardrails::isolation::Isolation;
 use crate::guardrails::place::{Found, Place};
 use crate::guardrails::shape::suggestion;
-use crate::model::{Mode, NamespaceName, is_dns_subdomain};
+use crate::model::{Mode, NamespaceName, ProfileName, is_dns_subdomain};
 
 /// The group of everybody whom the API server knows.
 const EVERYBODY: &str = "system:authenticated";
@@ -32,6 +32,7 @@ pub(crate) struct Settings {
     pub(crate) separation_of_duties: Option<compiled::SeparationOfDuties>,
     pub(crate) delegates: Vec<compiled::Delegate>,
     pub(crate) workloads: Vec<compiled::Workload>,
+    pub(crate) isolation: Option<Isolation>,
 }
 
 /// Reads a Guardrails document; what has mistakes is left out.
@@ -67,9 +68,6 @@ pub(crate) fn guardrails(
         |name| format!("check {name:?}"),
         found,
     );
-    if let Some(isolation_given) = isolation_given {
-        isolation(&place.field("isolation"), isolation_given, references, found);
-    }
     let at = place.field("separationOfDuties");
     let separation_of_duties = separation_of_duties
         .as_ref()
@@ -106,6 +104,9 @@ pub(crate) fn guardrails(
         separation_of_duties,
         delegates: delegates_given.iter().map(delegate).collect(),
         workloads: workloads.iter().map(compiled_workload).collect(),
+        isolation: isolation_given
+            .as_ref()
+            .and_then(|given| isolation(&place.field("isolation"), given, *mode, references, found)),
         mode: *mode,
         rollout: rollout_given
             .as_ref()
@@ -164,16 +165,35 @@ fn system_namespaces(place: &Place<'_>, names: &[String], found: &mut Found) -> 
         .collect()
 }
 
-fn isolation(place: &Place<'_>, given: &Isolation, references: &References, found: &mut Found) {
-    let name = &given.default_profile;
-    if name != NO_PROFILE && !references.profiles.contains(name) {
-        let otherwise = format!("add an IsolationProfile of this name, or write {NO_PROFILE:?}");
+/// How namespaces are isolated, where its profile is there; `mode` is the one where it does not say.
+fn isolation(
+    place: &Place<'_>,
+    given: &documents::Isolation,
+    mode: Mode,
+    references: &References,
+    found: &mut Found,
+) -> Option<Isolation> {
+    let documents::Isolation {
+        mode: own_mode,
+        default_profile: name,
+        existing_namespaces,
+    } = given;
+    let default_profile = ProfileName::new(name)
+        .ok()
+        .filter(|name| name.is_none() || references.profiles.iter().any(|known| known == name.as_str()));
+    if default_profile.is_none() {
+        let otherwise = format!("add an IsolationProfile of this name, or write {:?}", ProfileName::NONE);
         found.wrong(
             &place.field("defaultProfile"),
             format!("no IsolationProfile is called {name:?}"),
             suggestion(name, &references.profiles, &otherwise),
         );
     }
+    Some(Isolation {
+        mode: own_mode.unwrap_or(mode),
+        default_profile: default_profile?,
+        existing: *existing_namespaces,
+    })
 }
 
 fn duties(

@@ -9,7 +9,11 @@ use crate::labels::{Operator, Requirement, Selector, check_key, check_value};
 /// Whose labels are selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whose {
+    /// Of pods, by a clause of a segment.
     Pods,
+    /// Of pods, by a policy of a profile: whatever writes a label, a policy may stand on it.
+    PolicyPods,
+    /// Of namespaces.
     Namespaces,
 }
 

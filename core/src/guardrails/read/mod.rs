@@ -1,9 +1,12 @@
 //! From documents as written to compiled values: each function takes a typed value and its place, reports everything
 //! wrong with it, and gives the compiled value where nothing is.
 
+mod builtin;
 mod guardrails;
 mod header;
 mod labels;
+mod manifest;
+mod network_policy;
 mod profile;
 mod segment;
 mod workload;

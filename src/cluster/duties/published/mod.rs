@@ -249,7 +249,7 @@ impl Duty for Published {
 mod tests {
     use super::*;
     use crate::manifests::published::segment_resource;
-    use crate::manifests::roles::MANAGED_BY;
+    use ringfence_core::guardrails::MANAGED_BY;
 
     fn live(name: &str, labels: &[(&str, &str)]) -> (String, DynamicObject) {
         let mut object = DynamicObject::new(name, &segment_resource());
