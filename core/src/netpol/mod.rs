@@ -1,0 +1,31 @@
+//! What NetworkPolicies (networking.k8s.io/v1) mean: facts only, no judgement. [`Policy::read`] takes a
+//! [`NetworkPolicySpec`] and refuses what the API server refuses; a [`World`] holds the namespaces, workloads and policies
+//! between which a [`Connection`] is possible or not.
+
+mod addresses;
+mod connection;
+mod policy;
+mod ports;
+mod ranges;
+mod read;
+mod spec;
+mod world;
+
+pub use addresses::{AddressSet, Family};
+pub use connection::{
+    Connection, Difference, DifferenceEnd, End, Endpoint, EndpointId, Ends, Explanation, Filter, PolicyId,
+    ReachOptions, RuleReference, Side, Unrestricted, Within,
+};
+pub use policy::{Block, Peer, PeerNamespaces, Peers, Policy, PolicyName, PortRule, Ports, Rule};
+pub use ports::{PortRange, PortSet, protocol_name};
+pub use read::{Invalid, Leniency};
+pub use spec::{
+    IpBlock, LabelSelector, LabelSelectorRequirement, NetworkPolicyEgressRule, NetworkPolicyIngressRule,
+    NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec, PortNumberOrName,
+};
+pub use world::{NamedPort, Workload, World};
+
+pub use crate::guardrails::documents::{Direction, Protocol};
+
+/// Every protocol that a NetworkPolicy speaks of, in the order in which they are reported.
+pub const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];

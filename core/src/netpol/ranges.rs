@@ -1,0 +1,161 @@
+//! Sets of numbers as sorted ranges that neither overlap nor touch: what sets of ports and sets of addresses are made of.
+
+/// A number that ranges are made of.
+pub(super) trait Number: Copy + Ord + std::fmt::Debug {
+    /// The number after it, none after the greatest.
+    fn after(self) -> Option<Self>;
+    /// The number before it, none before 0.
+    fn before(self) -> Option<Self>;
+}
+
+macro_rules! number {
+    ($($type:ty),*) => {$(
+        impl Number for $type {
+            fn after(self) -> Option<Self> {
+                self.checked_add(1)
+            }
+
+            fn before(self) -> Option<Self> {
+                self.checked_sub(1)
+            }
+        }
+    )*};
+}
+
+number!(u16, u32, u128);
+
+/// Sorted ranges, first and last of each; no two overlap or touch, so equal sets are equal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Ranges<T>(Vec<(T, T)>);
+
+impl<T> Default for Ranges<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Number> FromIterator<(T, T)> for Ranges<T> {
+    fn from_iter<I: IntoIterator<Item = (T, T)>>(ranges: I) -> Self {
+        let mut ranges: Vec<(T, T)> = ranges.into_iter().filter(|(first, last)| first <= last).collect();
+        ranges.sort_unstable();
+        let mut merged: Vec<(T, T)> = Vec::with_capacity(ranges.len());
+        for (first, last) in ranges {
+            match merged.last_mut() {
+                Some((_, end)) if end.after().is_none_or(|after| first <= after) => *end = (*end).max(last),
+                _ => merged.push((first, last)),
+            }
+        }
+        Self(merged)
+    }
+}
+
+impl<T: Number> Ranges<T> {
+    pub(super) fn as_slice(&self) -> &[(T, T)] {
+        &self.0
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn contains(&self, number: T) -> bool {
+        let at = self.0.partition_point(|(_, last)| *last < number);
+        self.0.get(at).is_some_and(|(first, _)| *first <= number)
+    }
+
+    pub(super) fn union(&self, other: &Self) -> Self {
+        self.0.iter().chain(&other.0).copied().collect()
+    }
+
+    pub(super) fn intersection(&self, other: &Self) -> Self {
+        let mut shared = Vec::new();
+        let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());
+        while let (Some((first, last)), Some((other_first, other_last))) = (left.peek(), right.peek()) {
+            let (from, to) = (*first.max(other_first), *last.min(other_last));
+            if from <= to {
+                shared.push((from, to));
+            }
+            if last < other_last {
+                left.next();
+            } else {
+                right.next();
+            }
+        }
+        Self(shared)
+    }
+
+    pub(super) fn difference(&self, other: &Self) -> Self {
+        let mut left = Vec::new();
+        for &(first, last) in &self.0 {
+            let mut from = Some(first);
+            let begin = other.0.partition_point(|(_, end)| *end < first);
+            for &(hole, end) in other.0[begin..].iter().take_while(|(hole, _)| *hole <= last) {
+                if let (Some(from), Some(to)) = (from, hole.before())
+                    && from <= to
+                {
+                    left.push((from, to));
+                }
+                from = end.after();
+            }
+            if let Some(from) = from
+                && from <= last
+            {
+                left.push((from, last));
+            }
+        }
+        Self(left)
+    }
+
+    pub(super) fn is_subset(&self, other: &Self) -> bool {
+        self.0.iter().all(|(first, last)| {
+            let at = other.0.partition_point(|(_, end)| end < first);
+            other
+                .0
+                .get(at)
+                .is_some_and(|(begin, end)| begin <= first && last <= end)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    // Small enough for its ends, where arithmetic overflows, to be met often.
+    number!(u8);
+
+    fn numbers() -> impl Strategy<Value = Vec<(u8, u8)>> {
+        let number = prop_oneof![0..12_u8, 244..=255_u8];
+        prop::collection::vec((number.clone(), number), 0..5)
+    }
+
+    fn members(ranges: &[(u8, u8)]) -> BTreeSet<u8> {
+        ranges.iter().flat_map(|(first, last)| *first..=*last).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn ranges_are_what_sets_of_their_members_are(left in numbers(), right in numbers(), probe: u8) {
+            let (a, b) = (members(&left), members(&right));
+            let (left, right): (Ranges<u8>, Ranges<u8>) = (left.into_iter().collect(), right.into_iter().collect());
+            let of = |ranges: &Ranges<u8>| members(ranges.as_slice());
+            prop_assert_eq!(of(&left), a.clone());
+            prop_assert_eq!(of(&left.union(&right)), &a | &b);
+            prop_assert_eq!(of(&left.intersection(&right)), &a & &b);
+            prop_assert_eq!(of(&left.difference(&right)), &a - &b);
+            prop_assert_eq!(left.is_subset(&right), a.is_subset(&b));
+            prop_assert_eq!(left.contains(probe), a.contains(&probe));
+            for set in [left.union(&right), left.intersection(&right), left.difference(&right)] {
+                for pair in set.as_slice().windows(2) {
+                    prop_assert!(pair[0].1 + 1 < pair[1].0, "neither overlapping nor touching: {:?}", set);
+                }
+            }
+        }
+    }
+}
