@@ -118,6 +118,27 @@ pub(super) fn mark(metadata: &mut Value, profile: &ProfileName) {
     metadata["annotations"][DESCRIPTION_ANNOTATION] = json!(description);
 }
 
+/// Takes away what [`mark`] added.
+pub(super) fn unmark(metadata: &mut Value) {
+    for (field, keys) in [
+        ("labels", [MANAGED_BY.0, PROFILE_LABEL].as_slice()),
+        ("annotations", &[DESCRIPTION_ANNOTATION]),
+    ] {
+        let Some(Value::Object(pairs)) = metadata.get_mut(field) else {
+            continue;
+        };
+        for key in keys {
+            pairs.remove(*key);
+        }
+        if pairs.is_empty() {
+            metadata[field].take();
+        }
+    }
+    if let Value::Object(fields) = metadata {
+        fields.retain(|_, value| !value.is_null());
+    }
+}
+
 /// Whether policies that ringfence made stand in a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ours {

@@ -6,9 +6,10 @@ use std::fmt;
 
 use super::compiled::{Clause, Guardrails, NamespaceSet, Segment};
 use super::documents::{
-    ClauseSpec, Consent, GuardrailsSpec, LabelSelector, LabelSelectorRequirement, NamespaceCap, RolloutSpec,
-    SegmentSpec, SelectorOperator,
+    self, ClauseSpec, Consent, GuardrailsSpec, IsolationProfileSpec, LabelSelector, LabelSelectorRequirement, Manifest,
+    NamespaceCap, ProfilePolicy, RolloutSpec, SegmentSpec, SelectorOperator,
 };
+use super::isolation::{InjectedManifest, InjectedPolicy, Isolation, Profile, RESERVED_PREFIX, unmark};
 use crate::labels::{Operator, Selector};
 use crate::model::Scope;
 
@@ -25,9 +26,56 @@ impl From<&Guardrails> for GuardrailsSpec {
                 namespaces: guardrails.rollout.namespaces.iter().map(cap).collect(),
             }),
             system_namespaces: Some(guardrails.system_namespaces.iter().map(ToString::to_string).collect()),
+            isolation: guardrails.isolation.as_ref().map(documents::Isolation::from),
             ..Self::default()
         }
     }
+}
+
+impl From<&Isolation> for documents::Isolation {
+    fn from(isolation: &Isolation) -> Self {
+        Self {
+            mode: Some(isolation.mode),
+            default_profile: isolation.default_profile.to_string(),
+            existing_namespaces: isolation.existing,
+        }
+    }
+}
+
+impl From<&Profile> for IsolationProfileSpec {
+    /// Built-in policies are told by what they come to.
+    fn from(profile: &Profile) -> Self {
+        Self {
+            policies: profile.policies.iter().map(ProfilePolicy::from).collect(),
+            manifests: profile.manifests.iter().map(Manifest::from).collect(),
+            settle: profile.settle.map(|settle| format!("{}s", settle.as_secs())),
+        }
+    }
+}
+
+impl From<&InjectedPolicy> for ProfilePolicy {
+    fn from(policy: &InjectedPolicy) -> Self {
+        Self {
+            name: Some(own_name(&policy.name)),
+            // It was made of one.
+            spec: serde_json::from_value(policy.spec.clone()).ok(),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&InjectedManifest> for Manifest {
+    fn from(manifest: &InjectedManifest) -> Self {
+        let mut object = manifest.object.clone();
+        object["metadata"]["name"] = own_name(&manifest.name).into();
+        unmark(&mut object["metadata"]);
+        Self(object.as_object().cloned().unwrap_or_default())
+    }
+}
+
+/// The name that configuration gives to what is called this in a namespace.
+fn own_name(name: &str) -> String {
+    name.strip_prefix(RESERVED_PREFIX).unwrap_or(name).to_owned()
 }
 
 impl From<&Segment> for SegmentSpec {

@@ -4,6 +4,8 @@ use super::*;
 
 mod accepted;
 mod arbitrary;
+mod coverage;
+mod profiles;
 mod refused;
 mod refused_settings;
 

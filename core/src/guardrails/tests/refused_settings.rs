@@ -1,4 +1,4 @@
-//! What is refused in the Guardrails document and in isolation profiles. Much of it is not supported yet, and is
+//! What is refused in the Guardrails document. Some of it is not supported yet, and is
 //! judged all the same: what is wrong must not become right on the day that its row in the table goes.
 
 use rstest::Context;
@@ -27,7 +27,7 @@ fn messages(text: &str) -> Vec<String> {
 #[case::duties("{separationOfDuties: {exemptGroups: [a, '', a]}}")]
 #[case::check_twice("{checks: [{name: WorldIngress}, {name: WorldIngress, mode: Warn}]}")]
 #[case::everything_not_yet_supported(
-    "{isolation: {defaultProfile: none}, checks: [{name: HostAccess}], separationOfDuties: {exemptGroups: [system:masters]}, \
+    "{checks: [{name: HostAccess}], separationOfDuties: {exemptGroups: [system:masters]}, \
      delegates: [{user: cd, reviewAs: 'gitops:{namespace}'}], workloads: [{group: argoproj.io, version: v1alpha1, resource: \
      rollouts, template: /spec/template}], exceptions: {maxDuration: 4h}}"
 )]
@@ -146,55 +146,6 @@ fn custom_kinds_are_told_apart() {
     let entry = "{group: argoproj.io, version: v1alpha1, resource: rollouts, template: /spec/template}";
     let text = guardrails_with(&format!("{{workloads: [{entry}, {entry}]}}"));
     assert_eq!(messages(&text), ["rollouts.v1alpha1.argoproj.io is given twice"]);
-}
-
-#[rstest::rstest]
-#[case::right(
-    "{policies: [{builtin: allow-dns}, {name: mine, spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}], ports: [{port: http}, {port: 80, endPort: 90}]}]}}]}"
-)]
-#[case::nothing("{}")]
-#[case::unknown_builtin("{policies: [{builtin: allow-dnss}]}")]
-#[case::neither_form("{policies: [{}, {name: a}, {builtin: allow-dns, name: a}]}")]
-#[case::same_name("{policies: [{builtin: allow-dns}, {name: allow-dns, spec: {podSelector: {}}}]}")]
-#[case::policy_contents(
-    "{policies: [{name: 'A', spec: {podSelector: {matchLabels: {'a b': c}}, policyTypes: [Ingress, Ingress], ingress: [{from: \
-     [{}, {podSelector: {}, ipBlock: {cidr: 10.0.0.0/8}}, {ipBlock: {cidr: 10.0.0.0/33, except: [x]}}], ports: [{port: 0}, \
-     {port: 80, endPort: 79}, {port: http, endPort: 80}, {port: HTTP}, {protocol: tcp}]}]}}]}"
-)]
-#[case::policy_values(
-    "{policies: [{name: 'A', spec: {podSelector: {matchLabels: {'a b': c}}, policyTypes: [Ingress, Ingress], egress: [{to: \
-     [{}, {podSelector: {}, ipBlock: {cidr: 10.0.0.0/8}}, {ipBlock: {cidr: 10.0.0.0/33, except: [x]}}], ports: [{port: 0}, \
-     {port: 80, endPort: 79}, {port: http, endPort: 80}, {port: HTTP}]}]}}]}"
-)]
-#[case::manifests(
-    "{manifests: [{}, {apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: a}}, {apiVersion: apps/v1, \
-     kind: Deployment, metadata: {name: a}}, {apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: a}, spec: \
-     {anything: [goes]}}, {apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: b, namespace: c}}]}"
-)]
-fn profiles(#[context] context: Context, #[case] spec: &str) {
-    let name = context.description.unwrap_or_default();
-    let text = guardrails_with("{}")
-        + &format!(
-            "---\n{{apiVersion: ringfence.dev/v1alpha1, kind: IsolationProfile, metadata: {{name: p}},\nspec: {spec}}}\n"
-        );
-    let told: Vec<String> = refused(&text)
-        .0
-        .iter()
-        .map(|problem| format!("{}: {} ({})", problem.path, problem.message, problem.advice))
-        .collect();
-    insta::assert_snapshot!(format!("profile_{name}"), told.join("\n"));
-}
-
-#[rstest::rstest]
-#[case("none", "\"none\" is reserved: it is the profile without policies")]
-#[case("a.b", "\"a.b\" is not a valid profile name: namespaces choose it by a label")]
-fn profile_names(#[case] name: &str, #[case] expected: &str) {
-    let text = guardrails_with("{}")
-        + &format!(
-            "---\n{{apiVersion: ringfence.dev/v1alpha1, kind: IsolationProfile, metadata: {{name: {name}}}, \
-             spec: {{policies: [{{builtin: allow-dns}}]}}}}\n"
-        );
-    assert_eq!(messages(&text), [expected]);
 }
 
 #[test]
