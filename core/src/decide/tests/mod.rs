@@ -1,6 +1,7 @@
 //! The rules over small worlds: what is asked, in which order, and what comes of the answers.
 
 mod duties;
+mod isolation;
 mod paths;
 
 use std::collections::BTreeMap;
