@@ -240,7 +240,7 @@ fn the_owner_of_a_pod_is_read_with_its_template_and_controller() {
     let made = made.expect("its controller makes it");
     let owner = replica_set(made["metadata"]["name"].as_str().expect("a name")).expect("it stands");
     assert_eq!(made["metadata"]["uid"], owner.uid);
-    assert_eq!(deployment["metadata"]["uid"], owner.controller_uid);
+    assert_eq!(deployment["metadata"]["uid"], owner.controller_uid());
     assert_eq!(made["spec"]["template"]["metadata"]["labels"]["app"], "front");
     assert_eq!(owner.templates.len(), 1);
     let labels: serde_json::Map<_, _> = owner

@@ -4,6 +4,7 @@
 use super::context::{Context, Held, Known};
 use super::provenance::Origin;
 use super::separation_of_duties;
+use super::unjudged::{self, Judged, Lineage};
 use crate::guardrails::{ClauseId, Guardrails, NamespaceSet, SegmentId, Side};
 use crate::labels::{LabelSet, Selector};
 use crate::model::{Finding, Mode, Namespace, NamespaceName, Permission, Reason, RuleName, Scope, Verb};
@@ -182,14 +183,14 @@ impl<'c> Judge<'_, 'c, '_> {
                 let why = format!("its owner could not be read: {why}");
                 return Some(self.finding(group, first, segment.consent.clone(), Reason::Unanswered, Some(&why)));
             }
-            Origin::Controller(_) => {
+            Origin::Controller(_, lineage) => {
                 let selectors: Vec<&Selector> = group
                     .needs
                     .iter()
                     .map(|need| &self.guardrails().clause(need.clause).pods)
                     .collect();
                 if self.origin.matches_all(&selectors) {
-                    return Some(self.finding(group, first, segment.consent.clone(), Reason::Inherited, None));
+                    return self.inherited(group, first, lineage);
                 }
             }
             Origin::Direct => {}
@@ -213,6 +214,19 @@ impl<'c> Judge<'_, 'c, '_> {
                 Some(Finding { reviewer, ..finding })
             }
             Known::Failed(why) => Some(self.finding(group, first, scope, Reason::Unanswered, Some(&why))),
+        }
+    }
+
+    /// The finding on what comes from a template that matches too: judged when it was written, if it was written since.
+    fn inherited(&self, group: &Group<'_>, first: &Need, lineage: &Lineage<'_>) -> Option<Finding> {
+        let scope = self.guardrails().segment(group.segment).consent.clone();
+        if self.mode(group.segment) < Mode::Enforce {
+            return Some(self.finding(group, first, scope, Reason::Inherited, None));
+        }
+        match unjudged::judged(self.context, lineage, group.needs.iter().map(|need| need.clause)) {
+            Judged::Pending => None,
+            Judged::Yes => Some(self.finding(group, first, scope, Reason::Inherited, None)),
+            Judged::No(why) => Some(self.finding(group, first, scope, Reason::UnjudgedTemplate, Some(&why))),
         }
     }
 

@@ -48,7 +48,7 @@ fn finding(context: &Context<'_, '_>, placement: &Placement<'_>, mode: Mode) -> 
     }
     match provenance::origin(context, placement, mode) {
         Origin::Pending => return None,
-        Origin::Controller(_) => return Some(told(context, mode, Reason::Inherited, &new)),
+        Origin::Controller(..) => return Some(told(context, mode, Reason::Inherited, &new)),
         Origin::Failed(why) => {
             return Some(told(
                 context,

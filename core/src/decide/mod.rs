@@ -14,10 +14,13 @@ mod provenance;
 mod rollback;
 mod segments;
 mod separation_of_duties;
+mod unjudged;
 
 use std::cmp::Reverse;
 
 use context::Context;
+
+pub use self::unjudged::{unjudged, written};
 
 use crate::model::{Answers, Asked, Decision, Finding, Mode, Reason, Request, RetryAfter, RuleName, Snapshot, Verdict};
 

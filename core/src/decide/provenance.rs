@@ -3,6 +3,7 @@
 //! same uid, same namespace, and a template that matches every clause that the object matches.
 
 use super::context::{Context, Known};
+use super::unjudged::{Lineage, written};
 use crate::guardrails::Workload;
 use crate::labels::{LabelSet, Selector};
 use crate::model::{
@@ -11,7 +12,7 @@ use crate::model::{
 };
 
 /// A built-in controller: from which owner it makes what, under which name.
-struct Maker {
+struct BuiltIn {
     /// Plural resource of what it makes.
     makes: &'static str,
     /// API group of the owner.
@@ -34,23 +35,27 @@ enum Source {
     Revision,
 }
 
-const TEMPLATE: Source = Source::Owner("/spec/template");
+const TEMPLATE_POINTER: &str = "/spec/template";
+const TEMPLATE: Source = Source::Owner(TEMPLATE_POINTER);
 const JOB_TEMPLATE: Source = Source::Owner("/spec/jobTemplate/spec/template");
 
 /// Every built-in controller that makes pods, or templates from templates (kube-controller-manager's service accounts, as
 /// `--use-service-account-credentials` names them).
 #[rustfmt::skip]
-const MAKERS: &[Maker] = &[
-    Maker { makes: "pods", group: "apps", kind: "ReplicaSet", resource: "replicasets", source: TEMPLATE, account: "replicaset-controller" },
-    Maker { makes: "pods", group: "", kind: "ReplicationController", resource: "replicationcontrollers", source: TEMPLATE, account: "replication-controller" },
-    Maker { makes: "pods", group: "apps", kind: "StatefulSet", resource: "statefulsets", source: Source::Revision, account: "statefulset-controller" },
-    Maker { makes: "pods", group: "apps", kind: "DaemonSet", resource: "daemonsets", source: TEMPLATE, account: "daemon-set-controller" },
-    Maker { makes: "pods", group: "batch", kind: "Job", resource: "jobs", source: TEMPLATE, account: "job-controller" },
-    Maker { makes: "replicasets", group: "apps", kind: "Deployment", resource: "deployments", source: TEMPLATE, account: "deployment-controller" },
-    Maker { makes: "jobs", group: "batch", kind: "CronJob", resource: "cronjobs", source: JOB_TEMPLATE, account: "cronjob-controller" },
-    Maker { makes: "controllerrevisions", group: "apps", kind: "StatefulSet", resource: "statefulsets", source: TEMPLATE, account: "statefulset-controller" },
-    Maker { makes: "controllerrevisions", group: "apps", kind: "DaemonSet", resource: "daemonsets", source: TEMPLATE, account: "daemon-set-controller" },
+const MAKERS: &[BuiltIn] = &[
+    BuiltIn { makes: "pods", group: "apps", kind: "ReplicaSet", resource: "replicasets", source: TEMPLATE, account: "replicaset-controller" },
+    BuiltIn { makes: "pods", group: "", kind: "ReplicationController", resource: "replicationcontrollers", source: TEMPLATE, account: "replication-controller" },
+    BuiltIn { makes: "pods", group: "apps", kind: "StatefulSet", resource: "statefulsets", source: Source::Revision, account: "statefulset-controller" },
+    BuiltIn { makes: "pods", group: "apps", kind: "DaemonSet", resource: "daemonsets", source: TEMPLATE, account: "daemon-set-controller" },
+    BuiltIn { makes: "pods", group: "batch", kind: "Job", resource: "jobs", source: TEMPLATE, account: "job-controller" },
+    BuiltIn { makes: "replicasets", group: "apps", kind: "Deployment", resource: "deployments", source: TEMPLATE, account: "deployment-controller" },
+    BuiltIn { makes: "jobs", group: "batch", kind: "CronJob", resource: "cronjobs", source: JOB_TEMPLATE, account: "cronjob-controller" },
+    BuiltIn { makes: "controllerrevisions", group: "apps", kind: "StatefulSet", resource: "statefulsets", source: TEMPLATE, account: "statefulset-controller" },
+    BuiltIn { makes: "controllerrevisions", group: "apps", kind: "DaemonSet", resource: "daemonsets", source: TEMPLATE, account: "daemon-set-controller" },
 ];
+
+/// The resource of which a StatefulSet's pods are made.
+const REVISIONS: &str = "controllerrevisions";
 
 /// The controllers that write ControllerRevisions.
 const REVISERS: &[&str] = &["statefulset-controller", "daemon-set-controller"];
@@ -62,8 +67,8 @@ const REVISION_LABEL: &str = "controller-revision-hash";
 pub(super) enum Origin<'c> {
     /// A person's, or a controller's that nothing shows to be one: judged as its direct writer.
     Direct,
-    /// A controller's, from one of these templates.
-    Controller(Vec<&'c OwnedTemplate>),
+    /// A controller's, from one of these templates, which the lineage tells the time of.
+    Controller(Vec<&'c OwnedTemplate>, Lineage<'c>),
     /// The owner has been asked for.
     Pending,
     /// The owner could not be read.
@@ -73,7 +78,7 @@ pub(super) enum Origin<'c> {
 impl Origin<'_> {
     /// Whether a template of the owner matches all of these podSelectors, in the namespace that it shares with the object.
     pub(super) fn matches_all(&self, selectors: &[&Selector]) -> bool {
-        matches!(self, Self::Controller(templates)
+        matches!(self, Self::Controller(templates, _)
             if templates.iter().any(|template| selectors.iter().all(|selector| selector.matches(&template.labels))))
     }
 }
@@ -118,7 +123,7 @@ fn owner<'c>(
 fn built_in<'c>(
     context: &Context<'c, '_>,
     placement: &Placement<'_>,
-    maker: &Maker,
+    maker: &BuiltIn,
     reference: &ControllerReference<'_>,
     namespace: &NamespaceName,
     mode: Mode,
@@ -133,8 +138,8 @@ fn built_in<'c>(
     };
     let pointer = match maker.source {
         Source::Owner(pointer) => pointer,
-        // The set is read for its uid alone; its template may be newer than the pod's.
-        Source::Revision => "/spec/template",
+        // The set's own template may be newer than the pod's.
+        Source::Revision => TEMPLATE_POINTER,
     };
     let owner = match owner(
         context,
@@ -146,16 +151,24 @@ fn built_in<'c>(
         Err(origin) => return origin,
     };
     if let Source::Owner(_) = maker.source {
-        return Origin::Controller(owner.templates.iter().collect());
+        let lineage = Lineage {
+            written: vec![written(maker.resource, owner)],
+            last: (maker.resource, owner),
+        };
+        return Origin::Controller(owner.templates.iter().collect(), lineage);
     }
     let Some(name) = placement.after.value(REVISION_LABEL) else {
         return Origin::Direct;
     };
-    match context.owner(object("controllerrevisions", "/data/spec/template", name), mode) {
+    match context.owner(object(REVISIONS, "/data/spec/template", name), mode) {
         Known::Pending => Origin::Pending,
         Known::Failed(why) => Origin::Failed(why),
-        Known::Yes(Some(revision)) if revision.controller_uid == owner.uid => {
-            Origin::Controller(revision.templates.iter().collect())
+        Known::Yes(Some(revision)) if revision.controller_uid() == owner.uid => {
+            let lineage = Lineage {
+                written: vec![written(REVISIONS, revision), written(maker.resource, owner)],
+                last: (maker.resource, owner),
+            };
+            Origin::Controller(revision.templates.iter().collect(), lineage)
         }
         Known::Yes(_) => Origin::Direct,
     }
@@ -192,13 +205,69 @@ fn custom<'c>(
                     .iter()
                     .filter(|template| runs_images_of(placement, template))
                     .collect();
-                return Origin::Controller(same);
+                let lineage = Lineage {
+                    written: vec![written(&workload.resource, owner)],
+                    last: (&workload.resource, owner),
+                };
+                return Origin::Controller(same, lineage);
             }
             Err(Origin::Direct) => {}
             Err(open) => outcome = open,
         }
     }
     outcome
+}
+
+/// Something whose template an object may have been made from.
+pub(super) struct Maker<'c> {
+    /// Its plural resource.
+    pub(super) resource: &'c str,
+    /// It.
+    pub(super) object: ObjectReference,
+}
+
+/// What an object of this resource, with this controller, may have been made from: one for a built-in kind; for custom ones
+/// every kind of that group, since an ownerReference names no resource.
+pub(super) fn makers<'c>(
+    context: &Context<'c, '_>,
+    makes: &str,
+    reference: &ControllerReference<'_>,
+    namespace: &NamespaceName,
+) -> Vec<Maker<'c>> {
+    let of = |group: &str, version: &str, resource: &str, template: String| ObjectReference {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        resource: resource.to_owned(),
+        template,
+        namespace: namespace.clone(),
+        name: reference.name.clone().into_owned(),
+    };
+    let built_in = MAKERS
+        .iter()
+        .find(|maker| maker.makes == makes && refers_to(reference, maker));
+    if let Some(maker) = built_in {
+        let pointer = match maker.source {
+            Source::Owner(pointer) => pointer,
+            Source::Revision => TEMPLATE_POINTER,
+        };
+        return vec![Maker {
+            resource: maker.resource,
+            object: of(maker.group, "v1", maker.resource, pointer.to_owned()),
+        }];
+    }
+    let workloads = context.snapshot.guardrails.workloads.iter();
+    let of_group = workloads.filter(|workload| workload.group == group_of(reference));
+    of_group
+        .map(|workload| Maker {
+            resource: &workload.resource,
+            object: of(
+                &workload.group,
+                &workload.version,
+                &workload.resource,
+                workload.pointer(),
+            ),
+        })
+        .collect()
 }
 
 /// Whether every container that the template names runs the template's image.
@@ -217,7 +286,7 @@ fn group_of<'a>(reference: &'a ControllerReference<'_>) -> &'a str {
 }
 
 /// Whether an ownerReference is to a maker's owner. The version may be any that the API server serves; the group may not.
-fn refers_to(reference: &ControllerReference<'_>, maker: &Maker) -> bool {
+fn refers_to(reference: &ControllerReference<'_>, maker: &BuiltIn) -> bool {
     reference.kind == maker.kind
         && group_of(reference) == maker.group
         && !reference.name.is_empty()

@@ -37,7 +37,7 @@ pub(super) fn judge(context: &Context<'_, '_>) -> Vec<Finding> {
     // One without a controller may be adopted before the controller rolls back.
     let reachable = revisions
         .iter()
-        .filter(|set| set.controller_uid.is_empty() || set.controller_uid == *uid);
+        .filter(|set| set.controller_uid().is_empty() || set.controller_uid() == *uid);
     let needs: Vec<Need> = reachable
         .flat_map(|set| &set.templates)
         .flat_map(|template| {

@@ -9,6 +9,11 @@
 //! changes, since a swapped image under a kept label is identity theft; a member clause that a live pod *loses* needs
 //! `join`, since the pod leaves the policies that hold it. All else (scaling, annotating, finalizing) passes.
 //!
+//! **What stood before** a segment was enforced goes on: nobody was asked for its template, so its controller's new pods
+//! are let in with the finding `UnjudgedTemplate`, recorded and counted, never refused. `kubectl get segments` lists such
+//! templates. Whoever writes one again is asked. A template counts as older than it is rather than newer: a rollback to a
+//! ReplicaSet that stood before is found too, since nothing shows that it was judged.
+//!
 //! **Settle it** with the permission that the denial names: `ringfence grant connect segments/payments-db --user NAME`.
 
 use super::clauses::{Change, Judge, Need};

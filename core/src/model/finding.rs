@@ -33,6 +33,9 @@ pub struct Finding {
 /// The static reason of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub enum Reason {
+    /// The controller that made this made it of a template that nobody was asked for: it stood before the segment was
+    /// enforced. Let in, not to break what runs.
+    UnjudgedTemplate,
     /// The permission was asked and is held.
     Permitted,
     /// The controller that made this was judged when its owner's template was written.
@@ -51,7 +54,7 @@ impl Reason {
     /// Whether the rule refuses for this reason.
     pub fn refuses(self) -> bool {
         match self {
-            Self::Permitted | Self::Inherited => false,
+            Self::UnjudgedTemplate | Self::Permitted | Self::Inherited => false,
             Self::LacksPermission | Self::Refused | Self::NotIsolated | Self::Unanswered => true,
         }
     }
@@ -59,6 +62,7 @@ impl Reason {
     /// As it stands in records and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::UnjudgedTemplate => "UnjudgedTemplate",
             Self::Permitted => "Permitted",
             Self::Inherited => "Inherited",
             Self::LacksPermission => "LacksPermission",

@@ -59,7 +59,7 @@ pub enum Controllers<'a> {
 }
 
 /// An ownerReference with `controller: true`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ControllerReference<'a> {
     /// API version as written, e.g. `apps/v1`.
     pub api_version: Cow<'a, str>,

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{Isolate, Isolated, Mode, Namespace, NamespaceName, Permission, Target};
+use super::{ControllerReference, Isolate, Isolated, Mode, Namespace, NamespaceName, Permission, Target, Timestamp};
 
 /// Something that a decision has to know.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -55,10 +55,21 @@ pub struct ObjectReference {
 pub struct Owner {
     /// The object's uid.
     pub uid: String,
-    /// The uid of its own controller, from the one ownerReference with `controller: true`; empty where it has none.
-    pub controller_uid: String,
+    /// Its own controller, from the one ownerReference with `controller: true`; none where it has none.
+    pub controller: Option<ControllerReference<'static>>,
+    /// When it was made; none where nobody says.
+    pub created: Option<Timestamp>,
+    /// When its templates were last written, at the latest; none where nobody says.
+    pub written: Option<Timestamp>,
     /// The templates it makes pods from: one, or for custom kinds any number; none where it has none.
     pub templates: Vec<OwnedTemplate>,
+}
+
+impl Owner {
+    /// The uid of its own controller; empty where it has none.
+    pub fn controller_uid(&self) -> &str {
+        self.controller.as_ref().map_or("", |controller| &controller.uid)
+    }
 }
 
 /// A template of an [`Owner`].

@@ -13,6 +13,7 @@ mod spec;
 mod target;
 mod text;
 mod webhook;
+mod written;
 
 pub use decode::{CustomKinds, Undecodable, decode};
 pub use object::{HARMLESS_TEMPLATE_ANNOTATIONS, ROLLBACK_ANNOTATION};

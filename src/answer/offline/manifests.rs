@@ -136,9 +136,7 @@ impl Manifests {
             namespace: reference.namespace.to_string(),
             name: reference.name.clone(),
         };
-        self.owners
-            .get(&key)
-            .map(|object| owner_of(object, &reference.template))
+        self.owners.get(&key).map(|object| owner(object, reference))
     }
 
     /// The pod of this name, none where no manifest has it.
@@ -154,7 +152,7 @@ impl Manifests {
                 && key.namespace == reference.namespace.as_str()
         };
         let found = self.owners.iter().filter(|(key, _)| asked(key));
-        found.map(|(_, object)| owner_of(object, &reference.template)).collect()
+        found.map(|(_, object)| owner(object, reference)).collect()
     }
 
     fn add(&mut self, document: &Document, places: &mut Places) -> Result<(), Problem> {
@@ -245,6 +243,17 @@ impl Manifests {
         };
         Arc::make_mut(&mut self.namespaces).insert(name, Arc::new(known));
         Ok(())
+    }
+}
+
+/// The owner that a manifest describes. What it does not say a time of is yet to be written.
+fn owner(object: &Value, reference: &ObjectReference) -> Owner {
+    const TO_COME: Timestamp = Timestamp(i64::MAX);
+    let owner = owner_of(object, &reference.template);
+    Owner {
+        created: owner.created.or(Some(TO_COME)),
+        written: owner.written.or(Some(TO_COME)),
+        ..owner
     }
 }
 

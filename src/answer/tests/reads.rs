@@ -1,6 +1,8 @@
 //! Live reads of namespaces and owners: what is read, what is made of it, and what is never asked.
 
-use ringfence_core::model::{Answer, Mode, Namespace, ObjectReference, OwnedTemplate, Owner, Question};
+use ringfence_core::model::{
+    Answer, ControllerReference, Mode, Namespace, ObjectReference, OwnedTemplate, Owner, Question,
+};
 use rstest::rstest;
 
 use super::*;
@@ -66,7 +68,12 @@ async fn an_owner_is_read_with_its_controller_and_its_templates_labels() {
     let read = async |reference| ask(&live, &ci(), Question::Owner(reference), Mode::Enforce).await;
     let owner = |controller: &str| Owner {
         uid: "rs-1".to_owned(),
-        controller_uid: controller.to_owned(),
+        controller: (!controller.is_empty()).then(|| ControllerReference {
+            uid: controller.to_owned().into(),
+            ..ControllerReference::default()
+        }),
+        created: None,
+        written: None,
         templates: vec![OwnedTemplate {
             labels: [("a", "1"), ("b", "2")]
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))

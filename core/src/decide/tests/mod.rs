@@ -3,6 +3,7 @@
 mod duties;
 mod isolation;
 mod paths;
+mod unjudged;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use crate::guardrails::{Clause, ClauseId, Guardrails, NamespaceSet, Rollout, Seg
 use crate::labels::{ClauseIndex, Labels, Operator, Requirement, Selector};
 use crate::model::{
     Action, Answer, ControllerReference, Controllers, Identity, Namespace, NamespaceName, Namespaces, Operation,
-    OwnedTemplate, Owner, Permission, Placement, PlacementKind, PodSpecText, Question, Runs, Scope, SegmentName,
-    Subject, Verb, Who,
+    OwnedTemplate, Owner, Permission, Placement, PlacementKind, PodSpecText, Question, Runs, Scope, SegmentName, Since,
+    Subject, Timestamp, Verb, Who,
 };
 
 fn name(text: &str) -> NamespaceName {
@@ -89,15 +90,28 @@ fn namespace(labels: &[(&str, &str)]) -> Namespace {
     }
 }
 
+/// Since when the segments of these worlds are enforced.
+const ENFORCED: Timestamp = Timestamp(1000);
+/// When what was judged was written.
+const LATER: Option<Timestamp> = Some(Timestamp(2000));
+
+fn controlled_by(uid: &str) -> Option<ControllerReference<'static>> {
+    (!uid.is_empty()).then(|| ControllerReference {
+        uid: uid.to_owned().into(),
+        ..ControllerReference::default()
+    })
+}
+
 fn snapshot(guardrails: Guardrails) -> Snapshot {
     let namespaces: Namespaces = ["payments", "web", "kube-system"]
         .into_iter()
         .map(|text| (name(text), Arc::new(namespace(&[]))))
         .collect();
+    let since = Since::default().advanced(&guardrails, ENFORCED);
     Snapshot {
         guardrails: Arc::new(guardrails),
         namespaces: Arc::new(namespaces),
-        since: Arc::default(),
+        since: Arc::new(since),
     }
 }
 
@@ -447,6 +461,8 @@ fn owner(uid: &str, labels: &[(&str, &str)]) -> Answer {
             labels: namespace(labels).labels,
             ..OwnedTemplate::default()
         }],
+        created: LATER,
+        written: LATER,
         ..Owner::default()
     }))
 }

@@ -72,7 +72,9 @@ fn templates(resource: &str, owners: &[(&str, &[(&str, &str)])]) -> (Question, A
     };
     let owner = |(controller, labels): &(&str, &[(&str, &str)])| Owner {
         uid: "owner".into(),
-        controller_uid: (*controller).to_owned(),
+        controller: controlled_by(controller),
+        created: LATER,
+        written: LATER,
         templates: vec![OwnedTemplate {
             labels: namespace(labels).labels,
             ..OwnedTemplate::default()
@@ -321,7 +323,9 @@ fn a_custom_kinds_pod_must_run_its_templates_images(#[case] spec: &'static str, 
     };
     let owner = Owner {
         uid: "rs-1".into(),
-        controller_uid: String::new(),
+        controller: None,
+        created: LATER,
+        written: LATER,
         templates: vec![template],
     };
     let known = [
@@ -359,7 +363,9 @@ fn a_stateful_sets_pod_inherits_from_the_revision_it_names(#[case] controller: &
     };
     let revision = Owner {
         uid: "revision".into(),
-        controller_uid: controller.into(),
+        controller: controlled_by(controller),
+        created: LATER,
+        written: LATER,
         templates: vec![OwnedTemplate {
             labels: namespace(CLIENT).labels,
             ..OwnedTemplate::default()

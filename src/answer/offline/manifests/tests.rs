@@ -1,6 +1,6 @@
 //! What is read from manifests, and how problems are told.
 
-use ringfence_core::model::{OwnedTemplate, SegmentName};
+use ringfence_core::model::{ControllerReference, OwnedTemplate, SegmentName};
 use rstest::rstest;
 
 use super::*;
@@ -68,7 +68,9 @@ spec: {template: {metadata: {labels: {app: hollowapp}}}}
         deployment,
         Some(Owner {
             uid: "d-1".into(),
-            controller_uid: String::new(),
+            controller: None,
+            created: Some(Timestamp(i64::MAX)),
+            written: Some(Timestamp(i64::MAX)),
             templates: vec![OwnedTemplate {
                 labels: labels(&[("app", "hollowapp"), ("tier", "front")]),
                 images: Vec::new()
@@ -80,7 +82,14 @@ spec: {template: {metadata: {labels: {app: hollowapp}}}}
         replica_set,
         Some(Owner {
             uid: "r-1".into(),
-            controller_uid: "d-1".into(),
+            controller: Some(ControllerReference {
+                api_version: "".into(),
+                kind: "Deployment".into(),
+                name: "hollowapp".into(),
+                uid: "d-1".into(),
+            }),
+            created: Some(Timestamp(i64::MAX)),
+            written: Some(Timestamp(i64::MAX)),
             templates: vec![OwnedTemplate {
                 labels: labels(&[("app", "hollowapp")]),
                 images: Vec::new()
