@@ -2,16 +2,19 @@
 //! of write paths, pure. Every request of a write path reaches exactly one webhook: one that fails closed where
 //! something can be denied, one that fails open elsewhere.
 
+mod rows;
+
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, RuleWithOperations, ServiceReference, ValidatingWebhook, ValidatingWebhookConfiguration,
     WebhookClientConfig,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
-use ringfence_core::guardrails::{EnforcedNamespaces, Guardrails, Workload};
-use ringfence_core::model::{NamespaceName, Operation};
-use ringfence_core::review::{Failure, Shape, WRITE_PATHS, Webhook, WritePath};
+use ringfence_core::guardrails::{EnforcedNamespaces, Guardrails};
+use ringfence_core::model::NamespaceName;
+use ringfence_core::review::{Failure, Webhook};
 
+use self::rows::{rows, rules};
 use super::names;
 
 /// How long the API server waits for a review, in seconds.
@@ -106,14 +109,6 @@ const ENTRIES: &[Entry] = &[
     },
 ];
 
-/// The objects that a webhook's rules are about.
-enum Row<'g> {
-    /// A row of the table of write paths.
-    Built(&'static WritePath),
-    /// A custom kind that makes pods.
-    Custom(&'g Workload),
-}
-
 /// What the leader serves for these guardrails. Sets every field that the API server would otherwise default, so that
 /// what is applied equals what is read back.
 pub fn webhook_configuration(guardrails: &Guardrails, endpoint: &Endpoint) -> ValidatingWebhookConfiguration {
@@ -156,25 +151,6 @@ fn guard(entry: &Entry, guardrails: &Guardrails, endpoint: &Endpoint) -> Validat
         conditions,
         endpoint,
     )
-}
-
-/// A namespaceSelector says nothing about what is in no namespace (a node): that goes to one side alone.
-fn rows<'g>(entry: &Entry, guardrails: &'g Guardrails, enforced: &EnforcedNamespaces) -> Vec<Row<'g>> {
-    let side_of_nodes = if enforced.is_nowhere() {
-        Side::Open
-    } else {
-        Side::Closed
-    };
-    let built = WRITE_PATHS
-        .iter()
-        .filter(|row| row.webhook == entry.rows)
-        .filter(|row| row.shape != Shape::NodeProxy || entry.side == side_of_nodes)
-        .map(Row::Built);
-    let custom = match entry.rows {
-        Webhook::Workloads => guardrails.workloads.as_slice(),
-        Webhook::Namespaces | Webhook::NetworkPolicies | Webhook::Open | Webhook::Config => &[],
-    };
-    built.chain(custom.iter().map(Row::Custom)).collect()
 }
 
 /// The content of our ConfigMap. Who may change it at all is for the self-protection policy to say.
@@ -253,123 +229,6 @@ fn client_config(webhook: Webhook, endpoint: &Endpoint) -> WebhookClientConfig {
             url: Some(format!("{}{path}", base.trim_end_matches('/'))),
         },
     }
-}
-
-/// Rows that share group, versions, operations and scope are one rule.
-fn rules(rows: &[Row<'_>]) -> Vec<RuleWithOperations> {
-    let shared = |rule: &RuleWithOperations| {
-        let mut rule = rule.clone();
-        rule.resources = None;
-        rule
-    };
-    let mut rules: Vec<RuleWithOperations> = Vec::new();
-    for row in rows {
-        let mut rule = row.rule();
-        match rules.iter_mut().find(|other| shared(other) == shared(&rule)) {
-            Some(other) => other
-                .resources
-                .get_or_insert_default()
-                .append(rule.resources.get_or_insert_default()),
-            None => rules.push(rule),
-        }
-    }
-    rules
-}
-
-impl Row<'_> {
-    /// The rule of this row alone.
-    fn rule(&self) -> RuleWithOperations {
-        let words = |words: &[&str]| Some(words.iter().map(ToString::to_string).collect());
-        match self {
-            Self::Built(row) => {
-                let operations: Vec<&str> = row.operations.iter().copied().map(Operation::as_str).collect();
-                RuleWithOperations {
-                    api_groups: words(&[row.group]),
-                    api_versions: words(row.versions),
-                    resources: Some(vec![row.rule_resource()]),
-                    operations: words(&operations),
-                    scope: Some(scope(row.shape).to_owned()),
-                }
-            }
-            Self::Custom(workload) => RuleWithOperations {
-                api_groups: words(&[&workload.group]),
-                api_versions: words(&[&workload.version]),
-                resources: words(&[&workload.resource]),
-                operations: words(&["CREATE", "UPDATE"]),
-                scope: Some("Namespaced".to_owned()),
-            },
-        }
-    }
-
-    /// The condition, guarded so that it holds for every request of other rows: conditions are the webhook's, not the
-    /// rule's, and all of them must hold. None where every request of the row is reviewed.
-    fn condition(&self, position: usize) -> Option<MatchCondition> {
-        match self {
-            Self::Built(row) => {
-                let parts = [row.resource, row.subresource];
-                let name = parts
-                    .into_iter()
-                    .filter(|part| !part.is_empty())
-                    .collect::<Vec<_>>()
-                    .join("-");
-                Some(guarded(
-                    name,
-                    [row.group, row.resource, row.subresource],
-                    &row.match_condition()?,
-                ))
-            }
-            Self::Custom(workload) => {
-                let Workload { group, resource, .. } = workload;
-                let condition = custom_changes(workload)?;
-                // A name has 63 characters, a resource with its group may have more.
-                Some(guarded(format!("custom-{position}"), [group, resource, ""], &condition))
-            }
-        }
-    }
-}
-
-fn scope(shape: Shape) -> &'static str {
-    match shape {
-        Shape::Namespace | Shape::NodeProxy => "Cluster",
-        Shape::Pod
-        | Shape::Template(_)
-        | Shape::NetworkPolicy
-        | Shape::Binding
-        | Shape::EphemeralContainers
-        | Shape::PodConnection
-        | Shape::PodProxy
-        | Shape::ServiceProxy => "Namespaced",
-    }
-}
-
-/// `request.subResource` is absent where there is none.
-fn guarded(name: String, [group, resource, subresource]: [&str; 3], condition: &str) -> MatchCondition {
-    MatchCondition {
-        name,
-        expression: format!(
-            "[request.resource.group, request.resource.resource, request.?subResource.orValue(\"\")] != [\"{group}\", \
-             \"{resource}\", \"{subresource}\"] || ({condition})"
-        ),
-    }
-}
-
-/// Whether anything changes where the templates of a custom kind are. None where the pointer leads into a list: CEL
-/// would fail on it, and a condition that fails denies.
-fn custom_changes(workload: &Workload) -> Option<String> {
-    let path: String = workload
-        .template
-        .iter()
-        .map(|segment| {
-            let plain = !segment.is_empty()
-                && segment
-                    .chars()
-                    .all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
-            (plain && !segment.starts_with(|first: char| first.is_ascii_digit())).then(|| format!("[?\"{segment}\"]"))
-        })
-        .collect::<Option<_>>()?;
-    Some(format!(
-        "request.operation != \"UPDATE\" || object{path} != oldObject{path}"
-    ))
 }
 
 /// What our own pods write was decided before it was written.

@@ -8,6 +8,8 @@ use super::scene::{Answer, Scene};
 
 /// Edits in both namespaces: the built-in ClusterRole `edit`.
 pub(crate) const MALLORY: &str = "mallory";
+/// Administers both namespaces: the built-in ClusterRole `admin`.
+pub(crate) const ADA: &str = "ada";
 /// May do everything in both namespaces, with every verb there is.
 pub(crate) const TESS: &str = "tess";
 /// May use the proxies of nodes.

@@ -13,15 +13,16 @@ use super::{attacks, limits};
 const HEAD: &str = "\
 <!-- Written by `UPDATE_DOCS=1 cargo test --test conformance document`; edit the tables under tests/conformance instead. -->
 
-# Every path by which a label, or code under a label, reaches a pod
+# Every path by which a label, or code under a label, reaches a pod, and by which policies are written
 
 For each path: what the API server does with it and how ringfence answers, which requests reach ringfence at all, and the
 attacks that prove it. Each attack is run against a real API server twice: without ringfence, where it succeeds, and with
 it, where it is refused and leaves nothing behind. Run them: `cargo test --test conformance`.
 
-The attackers: *mallory* has the built-in role `edit` in the namespaces of an attack; *tess* may do everything in them, with
-every verb there is; *nora* may use the proxies of nodes; *nate* may create namespaces; *ivan* has `edit` and may impersonate
-the service accounts of other namespaces. None holds a permission of the segment.
+The attackers: *mallory* has the built-in role `edit` in the namespaces of an attack, *ada* the built-in role `admin`;
+*tess* may do everything in them, with every verb there is; *nora* may use the proxies of nodes; *nate* may create
+namespaces; *ivan* has `edit` and may impersonate the service accounts of other namespaces. None holds a permission of the
+segment or of the isolation profile.
 ";
 
 const LIMITS: &str = "

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use ringfence_controlplane::{Output, Response, wait_until};
 use serde_json::Value;
 
-use super::attack::{IVAN, MALLORY, Sight, Step, TESS, What};
+use super::attack::{ADA, IVAN, MALLORY, Sight, Step, TESS, What};
 use super::world::World;
 
 /// Longer than anything that comes about by itself takes.
@@ -57,6 +57,7 @@ impl<'w> Scene<'w> {
         for namespace in [&team, &vault] {
             world.bind(namespace, "edit", MALLORY);
             world.bind(namespace, "edit", IVAN);
+            world.bind(namespace, "admin", ADA);
             world.bind(namespace, "everything", TESS);
         }
         Self { world, team, vault }

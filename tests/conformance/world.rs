@@ -5,12 +5,12 @@ use std::path::Path;
 use ringfence_controlplane::{ControlPlane, Installation, Options, Ringfence, Shared, StartError, User, wait_until};
 use serde_json::{Value, json};
 
-use super::attack::{IVAN, MALLORY, NATE, NORA, TESS};
+use super::attack::{ADA, IVAN, MALLORY, NATE, NORA, TESS};
 use super::listener::Listener;
 use super::scene::PATIENCE;
 
 /// What is protected: pods `app=vault` of the namespaces labelled `zone=vault`, and `app=client` everywhere as those whom
-/// its policies let in. `later` is owned by a namespace that does not exist yet.
+/// its policies let in. `later` is owned by a namespace that does not exist yet. Every namespace is isolated.
 pub(crate) const GUARDRAILS: &str = r"
 apiVersion: ringfence.dev/v1alpha1
 kind: Guardrails
@@ -18,6 +18,13 @@ metadata: {name: default}
 spec:
   mode: Enforce
   checks: [{name: HostAccess, mode: Enforce}]
+  isolation: {defaultProfile: restricted}
+---
+apiVersion: ringfence.dev/v1alpha1
+kind: IsolationProfile
+metadata: {name: restricted}
+spec:
+  policies: [{builtin: default-deny-ingress}]
 ---
 apiVersion: ringfence.dev/v1alpha1
 kind: Segment
@@ -55,7 +62,7 @@ pub(crate) static WITH: Shared<World> = Shared::new(|| World::start(Some(Path::n
 
 impl World {
     fn start(program: Option<&Path>) -> Result<Self, StartError> {
-        let users = [MALLORY, TESS, NORA, NATE, IVAN].map(User::new);
+        let users = [MALLORY, ADA, TESS, NORA, NATE, IVAN].map(User::new);
         let cluster = ControlPlane::start(&Options::with_users(users))?;
         cluster.create_namespace("owners", &[]);
         grant_everywhere(&cluster);

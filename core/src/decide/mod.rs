@@ -6,6 +6,7 @@ mod clauses;
 mod consent;
 mod context;
 mod host_access;
+mod injected;
 mod isolation;
 mod message;
 mod namespaces;
@@ -90,6 +91,11 @@ pub const RULES: &[Rule] = &[
         name: profile::NAME,
         stage: Stage::Judge,
         judge: profile::judge,
+    },
+    Rule {
+        name: injected::NAME,
+        stage: Stage::Judge,
+        judge: injected::judge,
     },
     // Judges what those above let in.
     Rule {

@@ -324,9 +324,9 @@ impl Guardrails {
         EnforcedNamespaces::within(self, named, anywhere)
     }
 
-    /// Where a write of a policy can be denied. Elsewhere webhooks for policies may fail open.
+    /// Where a write of a policy can be denied: where isolation is enforced. Elsewhere webhooks for policies may fail open.
     pub fn enforced_on_policies(&self) -> EnforcedNamespaces {
-        EnforcedNamespaces::within(self, BTreeSet::new(), false)
+        EnforcedNamespaces::within(self, BTreeSet::new(), self.isolation_enforced())
     }
 }
 

@@ -190,6 +190,16 @@ pub(crate) enum Choice<'g> {
     Profile(&'g Arc<Profile>, Chosen),
 }
 
+impl<'g> Choice<'g> {
+    /// The name of the profile, the reserved `none` where there is none.
+    pub(crate) fn profile_name(&self) -> &'g str {
+        match self {
+            Self::Nothing(_) => ProfileName::NONE,
+            Self::Profile(profile, _) => profile.name.as_str(),
+        }
+    }
+}
+
 impl Guardrails {
     /// What happens in a namespace where its policies do not stand; none where isolation is off, and in system namespaces.
     pub fn isolation_mode(&self, namespace: &str) -> Option<Mode> {

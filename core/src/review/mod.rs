@@ -1,6 +1,7 @@
 //! AdmissionReview in and out: a borrowed partial decode, the table of write paths that turns a request into placements,
 //! and the response.
 
+mod conditions;
 mod decode;
 mod means;
 mod object;
@@ -15,10 +16,11 @@ mod text;
 mod webhook;
 mod written;
 
+pub use conditions::{Condition, injected_changes, template_changes};
 pub use decode::{CustomKinds, Undecodable, decode};
 pub use object::{HARMLESS_TEMPLATE_ANNOTATIONS, ROLLBACK_ANNOTATION};
 pub use owned::owner_of;
-pub use paths::{Condition, Shape, WRITE_PATHS, WritePath, template_changes};
+pub use paths::{Shape, WRITE_PATHS, WritePath};
 pub use respond::{respond, respond_invalid};
 pub use spec::Images;
 pub use webhook::{Failure, Webhook};

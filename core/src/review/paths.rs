@@ -2,8 +2,8 @@
 //! pods are written. One row a path: the webhook rules, their matchConditions, the decoding and the documentation all
 //! come from it.
 
+use super::conditions::Condition;
 use super::decode::CustomKinds;
-use super::object::{HARMLESS_TEMPLATE_ANNOTATIONS, ROLLBACK_ANNOTATION};
 use super::webhook::Webhook;
 use crate::guardrails::{PolicyKind, Workload};
 use crate::model::Operation;
@@ -58,26 +58,6 @@ pub enum Shape {
     NodeProxy,
 }
 
-/// Which requests of a path reach us: what cannot change a placement passes by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
-    /// All.
-    Always,
-    /// A pod whose labels or images change.
-    PodChanges,
-    /// An object whose template at this CEL path changes in labels, annotations that matter, or spec.
-    TemplateChanges(&'static str),
-    /// As [`Condition::TemplateChanges`], or one that asks for a rollback.
-    DeploymentChanges,
-    /// An object whose own labels change.
-    LabelChanges,
-    /// A policy that comes, goes, or changes in what it says or in what keeps it in force. What the namespace controller
-    /// deletes with the namespace passes by, so that a namespace goes also while nobody answers.
-    PolicyChanges,
-    /// A Binding that carries labels beyond the topology that the API server copies from the node.
-    BindingLabels,
-}
-
 impl WritePath {
     /// `pods`, `pods/status`: as webhook rules spell it.
     pub fn rule_resource(&self) -> String {
@@ -91,96 +71,9 @@ impl WritePath {
     /// The matchCondition as a CEL expression over `request`, `object` and `oldObject`, none where all requests match.
     /// It holds only for this path: where a webhook has several, guard it by the resource.
     pub fn match_condition(&self) -> Option<String> {
-        match self.condition {
-            Condition::Always => None,
-            Condition::PodChanges => Some(pod_changes()),
-            Condition::TemplateChanges(path) => Some(template_changes(path)),
-            Condition::DeploymentChanges => Some(format!(
-                "{} || object.metadata.?annotations[?\"{ROLLBACK_ANNOTATION}\"].orValue(\"\") != \"\"",
-                template_changes("spec.template")
-            )),
-            Condition::LabelChanges => Some(format!("request.operation != \"UPDATE\" || {LABELS_DIFFER}")),
-            Condition::PolicyChanges => Some(policy_changes()),
-            Condition::BindingLabels => Some(
-                "object.metadata.?labels.orValue({}).exists(k, !(k in [\"topology.kubernetes.io/zone\", \
-                 \"topology.kubernetes.io/region\"]))"
-                    .to_owned(),
-            ),
-        }
+        self.condition.expression()
     }
 }
-
-const LABELS_DIFFER: &str = "object.metadata.?labels.orValue({}) != oldObject.metadata.?labels.orValue({})";
-
-fn pod_changes() -> String {
-    let images =
-        |object: &str, field: &str| format!("{object}.spec.?{field}.orValue([]).map(c, c.?image.orValue(\"\"))");
-    let differ = |field: &str| format!("{} != {}", images("object", field), images("oldObject", field));
-    format!(
-        "request.operation != \"UPDATE\" || {LABELS_DIFFER} || {} || {}",
-        differ("containers"),
-        differ("initContainers")
-    )
-}
-
-/// Whether the metadata of a policy changes in a way that could take it out of force. What only held the object up and is
-/// taken away passes by: the garbage collector does that all day.
-fn policy_metadata_changes() -> String {
-    let differ = |field: &str| {
-        let of = |object: &str| format!("{object}.metadata.?{field}.orValue({{}})");
-        format!("{} != {}", of("object"), of("oldObject"))
-    };
-    let gained = |field: &str| {
-        let of = |object: &str| format!("{object}.metadata.?{field}.orValue([])");
-        format!("{}.exists(one, !(one in {}))", of("object"), of("oldObject"))
-    };
-    [
-        differ("labels"),
-        differ("annotations"),
-        gained("ownerReferences"),
-        gained("finalizers"),
-    ]
-    .join(" || ")
-}
-
-/// The namespace controller's account has a uid unless somebody impersonates it; where all controllers are one user,
-/// that has none.
-const NOT_WITH_ITS_NAMESPACE: &str = "(request.operation != \"DELETE\" || \
-     !(request.userInfo.?username.orValue(\"\") == \"system:kube-controller-manager\" || \
-     (request.userInfo.?username.orValue(\"\") == \"system:serviceaccount:kube-system:namespace-controller\" && \
-     request.userInfo.?uid.orValue(\"\") != \"\")))";
-
-fn policy_changes() -> String {
-    format!(
-        "{NOT_WITH_ITS_NAMESPACE} && (request.operation != \"UPDATE\" || object.?spec != oldObject.?spec || {})",
-        policy_metadata_changes()
-    )
-}
-
-/// Whether the template at a CEL path changes in labels, annotations that matter, or spec; of custom kinds as well.
-pub fn template_changes(path: &str) -> String {
-    let metadata = |object: &str, field: &str| format!("{object}.{path}.?metadata.?{field}.orValue({{}})");
-    let harmless = HARMLESS_TEMPLATE_ANNOTATIONS
-        .iter()
-        .map(|key| format!("\"{key}\""))
-        .collect::<Vec<_>>()
-        .join(", ");
-    let (new, old) = (metadata("object", "annotations"), metadata("oldObject", "annotations"));
-    let gone_or_changed =
-        |one: &str, other: &str| format!("{one}.exists(k, !(k in [{harmless}]) && {one}[?k] != {other}[?k])");
-    format!(
-        "request.operation != \"UPDATE\" || {} != {} || object.{path}.?spec != oldObject.{path}.?spec || ({new} != {old} && \
-         ({new}.size() > {MOST_WALKED} || {old}.size() > {MOST_WALKED} || {} || {}))",
-        metadata("object", "labels"),
-        metadata("oldObject", "labels"),
-        gone_or_changed(&new, &old),
-        gone_or_changed(&old, &new),
-    )
-}
-
-/// How many annotations of a template the API server walks one by one to find out whether one that matters has changed.
-/// A template with more is reviewed whenever any changes: walking 16000 took an API server seconds.
-const MOST_WALKED: usize = 64;
 
 const CREATE: &[Operation] = &[Operation::Create];
 const UPDATE: &[Operation] = &[Operation::Update];

@@ -1,5 +1,7 @@
-use ringfence_core::guardrails::{Source, compile};
+use ringfence_core::guardrails::{PolicyKind, Source, Workload, compile};
 use ringfence_core::labels::{Labels, Operator, Requirement, Selector};
+use ringfence_core::model::Operation;
+use ringfence_core::review::{Shape, WRITE_PATHS, WritePath};
 
 use super::*;
 
@@ -20,6 +22,8 @@ const SAMPLES: &[&str] = &[
     // Capped in one namespace.
     "{mode: Enforce, rollout: {namespaces: [{name: web, mode: Warn}]}} | \
      {members: [{namespaceSelector: {matchLabels: {team: blue}}, podSelector: {}}], consent: {cluster: true}}",
+    // Isolation, but not in one namespace.
+    "{mode: Enforce, rollout: {namespaces: [{name: web, mode: Warn}]}, isolation: {defaultProfile: none}}",
     // Nothing is enforced.
     "{mode: Warn} | {members: [{namespaces: [payments], podSelector: {}}]}",
 ];
@@ -225,6 +229,65 @@ fn custom_kinds_get_rules_and_conditions_as_far_as_there_is_room() {
         assert!(of("rollouts0").is_none(), "a pointer into a list has no condition");
         let expected = "object[?\"spec\"][?\"template\"] != oldObject[?\"spec\"][?\"template\"]";
         assert!(of("rollouts1").is_some_and(|condition| condition.expression.contains(expected)));
+    }
+}
+
+#[test]
+fn kinds_of_policies_get_a_rule_and_a_condition_a_group() {
+    let kind = |group: &str, kind: &str| PolicyKind {
+        group: group.to_owned(),
+        kind: kind.to_owned(),
+    };
+    let guardrails = Guardrails {
+        policy_kinds: vec![
+            kind("cilium.io", "A"),
+            kind("cilium.io", "B"),
+            kind("crd.projectcalico.org", "C"),
+        ],
+        ..Guardrails::default()
+    };
+    let webhooks = webhook_configuration(&guardrails, &endpoint())
+        .webhooks
+        .expect("webhooks");
+    let having = |webhook: &&ValidatingWebhook| {
+        let mut groups = webhook
+            .rules
+            .iter()
+            .flatten()
+            .flat_map(|rule| rule.api_groups.iter().flatten());
+        groups.any(|group| group == "cilium.io")
+    };
+    let names: Vec<&str> = webhooks
+        .iter()
+        .filter(having)
+        .map(|webhook| webhook.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "networkpolicies.guard.ringfence.dev",
+            "networkpolicies.open.guard.ringfence.dev"
+        ]
+    );
+    for webhook in webhooks.iter().filter(having) {
+        let conditions: Vec<&str> = webhook
+            .match_conditions
+            .iter()
+            .flatten()
+            .map(|condition| condition.expression.as_str())
+            .filter(|expression| expression.contains("request.kind.kind"))
+            .collect();
+        let [cilium, calico] = conditions.as_slice() else {
+            panic!("one a group: {conditions:?}")
+        };
+        assert!(
+            cilium.starts_with("request.resource.group != \"cilium.io\" || (request.kind.kind in [\"A\", \"B\"] && ")
+        );
+        assert!(
+            calico.starts_with(
+                "request.resource.group != \"crd.projectcalico.org\" || (request.kind.kind in [\"C\"] && "
+            )
+        );
     }
 }
 

@@ -4,6 +4,7 @@ mod bindings;
 pub(crate) mod connections;
 mod host_access;
 pub(crate) mod identities;
+mod injected;
 mod namespaces;
 mod pods;
 mod provenance;
@@ -22,6 +23,7 @@ pub(crate) fn all() -> Vec<Attack> {
         templates::rows(),
         revisions::rows(),
         namespaces::rows(),
+        injected::rows(),
         connections::rows(),
         host_access::rows(),
     ]
