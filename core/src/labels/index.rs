@@ -1,6 +1,6 @@
-//! [`ClauseIndex`]: which clauses could match, without walking all segments. Each clause is filed under one requirement
-//! that a pod must meet for it to match (a key with a value, or a key), the rarest it has; a lookup visits what is filed
-//! under the pod's own labels, so its cost follows the labels of the pod, not the number of segments.
+//! [`SelectorIndex`] and [`ClauseIndex`]: which selectors, or clauses, match, without walking all of them. Each is filed
+//! under one requirement that a pod must meet for it to match (a key with a value, or a key), the rarest it has; a lookup
+//! visits what is filed under the pod's own labels, so its cost follows the labels of the pod, not the number of selectors.
 
 use hashbrown::HashMap;
 
@@ -12,24 +12,34 @@ use crate::model::NamespaceName;
 #[derive(Debug, Default)]
 pub struct ClauseIndex {
     /// Clauses that name their namespaces, filed under each.
-    named: HashMap<NamespaceName, Drawer>,
+    named: HashMap<NamespaceName, SelectorIndex<ClauseId>>,
     /// Clauses that select their namespaces by labels.
-    selected: Drawer,
+    selected: SelectorIndex<ClauseId>,
 }
 
-/// Clauses filed by what their podSelector requires.
-#[derive(Debug, Default)]
-struct Drawer {
-    by_value: HashMap<String, HashMap<String, Vec<Filed>>>,
-    by_key: HashMap<String, Vec<Filed>>,
+/// Selectors, each with what it stands for, filed by what they require.
+#[derive(Debug)]
+pub struct SelectorIndex<Id> {
+    by_value: HashMap<String, HashMap<String, Vec<Filed<Id>>>>,
+    by_key: HashMap<String, Vec<Filed<Id>>>,
     /// Nothing that must be present: an empty selector, or only NotIn and DoesNotExist.
-    always: Vec<Filed>,
+    always: Vec<Filed<Id>>,
 }
 
 #[derive(Debug, Clone)]
-struct Filed {
-    id: ClauseId,
-    pods: Selector,
+struct Filed<Id> {
+    id: Id,
+    selector: Selector,
+}
+
+impl<Id> Default for SelectorIndex<Id> {
+    fn default() -> Self {
+        Self {
+            by_value: HashMap::new(),
+            by_key: HashMap::new(),
+            always: Vec::new(),
+        }
+    }
 }
 
 /// How often each anchor is wanted, so that every clause is filed under its rarest.
@@ -54,9 +64,9 @@ fn anchor(requirement: &Requirement) -> Option<Anchor<'_>> {
 }
 
 impl<'a> Wanted<'a> {
-    fn count(clauses: &[(ClauseId, &'a Clause)]) -> Self {
+    fn count(selectors: impl Iterator<Item = &'a Selector>) -> Self {
         let mut wanted = Self::default();
-        for requirement in clauses.iter().flat_map(|(_, clause)| clause.pods.requirements()) {
+        for requirement in selectors.flat_map(Selector::requirements) {
             match anchor(requirement) {
                 Some(Anchor::Values(key, values)) => {
                     for value in values {
@@ -82,14 +92,32 @@ impl<'a> Wanted<'a> {
     }
 }
 
-impl Drawer {
-    fn file(&mut self, id: ClauseId, clause: &Clause, wanted: &Wanted<'_>) {
+impl<Id: Copy + Ord> SelectorIndex<Id> {
+    /// Files every selector.
+    pub fn new(selectors: &[(Id, &Selector)]) -> Self {
+        let wanted = Wanted::count(selectors.iter().map(|(_, selector)| *selector));
+        let mut index = Self::default();
+        for (id, selector) in selectors {
+            index.file(*id, selector, &wanted);
+        }
+        index
+    }
+
+    /// What stands behind the selectors that match these labels. Sorted, each once.
+    pub fn matching(&self, labels: &impl LabelSet) -> Vec<Id> {
+        let mut found = Vec::new();
+        self.find(labels, &mut found);
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    fn file(&mut self, id: Id, selector: &Selector, wanted: &Wanted<'_>) {
         let filed = Filed {
             id,
-            pods: clause.pods.clone(),
+            selector: selector.clone(),
         };
-        let rarest = clause
-            .pods
+        let rarest = selector
             .requirements()
             .iter()
             .filter_map(anchor)
@@ -106,12 +134,12 @@ impl Drawer {
         }
     }
 
-    fn find(&self, labels: &impl LabelSet, found: &mut Vec<ClauseId>) {
-        let mut look = |filed: &[Filed]| {
+    fn find(&self, labels: &impl LabelSet, found: &mut Vec<Id>) {
+        let mut look = |filed: &[Filed<Id>]| {
             found.extend(
                 filed
                     .iter()
-                    .filter(|filed| filed.pods.matches(labels))
+                    .filter(|filed| filed.selector.matches(labels))
                     .map(|filed| filed.id),
             );
         };
@@ -133,16 +161,17 @@ impl Drawer {
 impl ClauseIndex {
     /// Files every clause.
     pub fn new(clauses: &[(ClauseId, &Clause)]) -> Self {
-        let wanted = Wanted::count(clauses);
+        let wanted = Wanted::count(clauses.iter().map(|(_, clause)| &clause.pods));
         let mut index = Self::default();
         for (id, clause) in clauses {
             match &clause.namespaces {
                 NamespaceSet::Named(names) => {
                     for name in names {
-                        index.named.entry(name.clone()).or_default().file(*id, clause, &wanted);
+                        let drawer = index.named.entry(name.clone()).or_default();
+                        drawer.file(*id, &clause.pods, &wanted);
                     }
                 }
-                NamespaceSet::Selected(_) => index.selected.file(*id, clause, &wanted),
+                NamespaceSet::Selected(_) => index.selected.file(*id, &clause.pods, &wanted),
             }
         }
         index

@@ -1,13 +1,16 @@
-//! Labels and selectors, exactly as Kubernetes matches them: [`Selector`] for one, [`ClauseIndex`] for very many at once.
+//! Labels and selectors, exactly as Kubernetes matches them: [`Selector`] for one, [`SelectorIndex`] and [`ClauseIndex`]
+//! for very many at once, [`LabelSpace`] for what a selector could match.
 
 mod index;
 mod selector;
+mod space;
 mod syntax;
 
 use std::borrow::Cow;
 
-pub use index::ClauseIndex;
+pub use index::{ClauseIndex, SelectorIndex};
 pub use selector::{InvalidSelector, Operator, Requirement, Selector};
+pub use space::LabelSpace;
 pub use syntax::{InvalidLabel, check_key, check_value};
 
 /// Something that has labels to be matched.

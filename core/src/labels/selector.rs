@@ -4,7 +4,7 @@
 use super::LabelSet;
 
 /// One requirement on one key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Requirement {
     /// The label key.
     pub key: String,
@@ -13,7 +13,7 @@ pub struct Requirement {
 }
 
 /// What must hold of a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operator {
     /// Present with one of these values (sorted, never empty). `matchLabels` is this with one value.
     In(Vec<String>),
@@ -78,7 +78,7 @@ impl Operator {
 }
 
 /// A compiled LabelSelector.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Selector(Vec<Requirement>);
 
 impl Selector {
