@@ -25,7 +25,8 @@ pub const SEGMENT_VERBS: &[(Verb, &str)] = &[
     ),
     (
         Verb::Manage,
-        "create the namespace in which the segment's owner consents",
+        "write or delete NetworkPolicies that could select members of the segment; at the cluster: create the namespace in \
+         which its owner consents",
     ),
 ];
 

@@ -24,6 +24,12 @@ pub(super) enum Change {
     NamespaceGained,
     /// The namespace's labels no longer match.
     NamespaceLost,
+    /// A new policy could select pods that match.
+    PolicyCreated,
+    /// A policy that could, or comes to, select pods that match says something else.
+    PolicyChanged,
+    /// A policy that could select pods that match goes.
+    PolicyDeleted,
 }
 
 /// A clause that needs a verb.
@@ -44,6 +50,16 @@ impl Need {
             Side::Client => Verb::Connect,
         };
         Self::new(guardrails, clause, verb, change, labels)
+    }
+
+    /// A clause whose pods a written policy could select.
+    pub(super) fn of_policy(clause: ClauseId, change: Change) -> Self {
+        Self {
+            clause,
+            verb: Verb::Manage,
+            change,
+            matched: Vec::new(),
+        }
     }
 
     /// A clause that needs a verb.
@@ -235,6 +251,9 @@ impl<'c> Judge<'_, 'c, '_> {
         let mode = self.mode(group.segment);
         let phrase = match (group.verb, &need.change) {
             (_, Change::Lost | Change::NamespaceLost) => format!("leave segment {}", segment.name),
+            (_, Change::PolicyCreated) => format!("be created over segment {}", segment.name),
+            (_, Change::PolicyChanged) => format!("be changed over segment {}", segment.name),
+            (_, Change::PolicyDeleted) => format!("be deleted from segment {}", segment.name),
             (Verb::Connect, _) => format!("connect to segment {}", segment.name),
             (Verb::Enter, _) => format!("be entered (segment {})", segment.name),
             (_, _) => format!("join segment {}", segment.name),
@@ -286,6 +305,7 @@ impl<'c> Judge<'_, 'c, '_> {
         let segment = self.guardrails().segment(need.clause.segment);
         let past = matches!(need.change, Change::Lost | Change::NamespaceLost);
         let (subject, verb) = match (need.matched.as_slice(), past) {
+            _ if need.verb == Verb::Manage => ("its podSelector".to_owned(), "could select pods of"),
             ([], true) => ("what it was".to_owned(), "matched"),
             ([], false) => ("what it has no label for".to_owned(), "matches"),
             ([label], true) => (format!("label {label}"), "matched"),
@@ -310,7 +330,12 @@ impl<'c> Judge<'_, 'c, '_> {
             text.push_str(&format!(" ({})", segment.description));
         }
         match need.change {
-            Change::Gained | Change::Entered(_) | Change::NamespaceGained => {}
+            Change::Gained
+            | Change::Entered(_)
+            | Change::NamespaceGained
+            | Change::PolicyCreated
+            | Change::PolicyChanged
+            | Change::PolicyDeleted => {}
             Change::Kept => text.push_str("; what runs under it changes"),
             Change::Lost | Change::NamespaceLost => text.push_str(" and would no longer"),
         }

@@ -1,9 +1,10 @@
 //! [`Context`]: what a rule may read and ask. Asking gives the answer if it is there; if not, the question is kept and the
 //! rule goes on as far as it can, so that all questions of a step are asked at once.
 
-use std::cell::{Ref, RefCell};
+use std::cell::{OnceCell, Ref, RefCell};
 use std::sync::Arc;
 
+use super::policies::{self, Written};
 use crate::model::{
     Answer, Answers, Asked, Finding, Isolate, Isolated, Mode, Namespace, NamespaceName, ObjectReference, Owner,
     Permission, Question, ReachedPod, Request, Scope, Snapshot, Target, Who,
@@ -16,6 +17,7 @@ pub(super) struct Context<'c, 'r> {
     answers: &'c Answers,
     missing: RefCell<Vec<Asked>>,
     findings: RefCell<Vec<Finding>>,
+    policies: OnceCell<Vec<Written>>,
 }
 
 /// What became of a read or a review.
@@ -44,6 +46,7 @@ impl<'c, 'r> Context<'c, 'r> {
             answers,
             missing: RefCell::default(),
             findings: RefCell::default(),
+            policies: OnceCell::new(),
         }
     }
 
@@ -60,6 +63,11 @@ impl<'c, 'r> Context<'c, 'r> {
     /// What the rules before this one found.
     pub(super) fn found(&self) -> Ref<'_, [Finding]> {
         Ref::map(self.findings.borrow(), Vec::as_slice)
+    }
+
+    /// The NetworkPolicies that the request writes, each compiled once.
+    pub(super) fn written_policies(&self) -> &[Written] {
+        self.policies.get_or_init(|| policies::written(self.request))
     }
 
     /// Whether a question is still open.

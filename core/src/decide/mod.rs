@@ -8,8 +8,10 @@ mod context;
 mod host_access;
 mod injected;
 mod isolation;
+mod manage;
 mod message;
 mod namespaces;
+mod policies;
 mod profile;
 mod provenance;
 mod rollback;
@@ -96,6 +98,11 @@ pub const RULES: &[Rule] = &[
         name: injected::NAME,
         stage: Stage::Judge,
         judge: injected::judge,
+    },
+    Rule {
+        name: manage::NAME,
+        stage: Stage::Judge,
+        judge: manage::judge,
     },
     // Judges what those above let in.
     Rule {

@@ -292,15 +292,9 @@ impl Guardrails {
 
     /// Where a write of a pod or of what makes pods can be denied. Outside of it webhooks for them may fail open.
     pub fn enforced(&self) -> EnforcedNamespaces {
-        let mut by_name = BTreeSet::new();
-        let mut anywhere = self.isolation_enforced() || self.checks.values().any(|mode| *mode == Mode::Enforce);
         let enforcing = self.segments.iter().filter(|segment| segment.mode == Mode::Enforce);
-        for clause in enforcing.flat_map(|segment| segment.members.iter().chain(&segment.clients)) {
-            match &clause.namespaces {
-                NamespaceSet::Named(names) => by_name.extend(names.iter().cloned()),
-                NamespaceSet::Selected(_) => anywhere = true,
-            }
-        }
+        let (by_name, selected) = places(enforcing.flat_map(|segment| segment.members.iter().chain(&segment.clients)));
+        let anywhere = selected || self.isolation_enforced() || self.checks.values().any(|mode| *mode == Mode::Enforce);
         EnforcedNamespaces::within(self, by_name, anywhere)
     }
 
@@ -324,10 +318,25 @@ impl Guardrails {
         EnforcedNamespaces::within(self, named, anywhere)
     }
 
-    /// Where a write of a policy can be denied: where isolation is enforced. Elsewhere webhooks for policies may fail open.
+    /// Where a write of a policy can be denied: where isolation is enforced or members of an enforced segment can be.
+    /// Elsewhere webhooks for policies may fail open.
     pub fn enforced_on_policies(&self) -> EnforcedNamespaces {
-        EnforcedNamespaces::within(self, BTreeSet::new(), self.isolation_enforced())
+        let enforcing = self.segments.iter().filter(|segment| segment.mode == Mode::Enforce);
+        let (named, selected) = places(enforcing.flat_map(|segment| &segment.members));
+        EnforcedNamespaces::within(self, named, selected || self.isolation_enforced())
     }
+}
+
+/// The namespaces that clauses name, and whether one of them selects namespaces.
+fn places<'c>(clauses: impl Iterator<Item = &'c Clause>) -> (BTreeSet<NamespaceName>, bool) {
+    let (mut named, mut anywhere) = (BTreeSet::new(), false);
+    for clause in clauses {
+        match &clause.namespaces {
+            NamespaceSet::Named(names) => named.extend(names.iter().cloned()),
+            NamespaceSet::Selected(_) => anywhere = true,
+        }
+    }
+    (named, anywhere)
 }
 
 /// The namespaces in which something can be denied, as a namespaceSelector can say it.

@@ -4,7 +4,7 @@
 
 use hashbrown::HashMap;
 
-use super::{LabelSet, Operator, Requirement, Selector};
+use super::{LabelSet, LabelSpace, Operator, Requirement, Selector};
 use crate::guardrails::{Clause, ClauseId, NamespaceSet};
 use crate::model::NamespaceName;
 
@@ -112,6 +112,14 @@ impl<Id: Copy + Ord> SelectorIndex<Id> {
         found
     }
 
+    /// What stands behind the selectors that could match labels of this space. Visits every selector: for what is rare.
+    fn meeting(&self, space: &LabelSpace, found: &mut Vec<Id>) {
+        let by_value = self.by_value.values().flat_map(HashMap::values);
+        let all = by_value.chain(self.by_key.values()).flatten().chain(&self.always);
+        let meets = |filed: &&Filed<Id>| space.could_match(&filed.selector);
+        found.extend(all.filter(meets).map(|filed| filed.id));
+    }
+
     fn file(&mut self, id: Id, selector: &Selector, wanted: &Wanted<'_>) {
         let filed = Filed {
             id,
@@ -175,6 +183,19 @@ impl ClauseIndex {
             }
         }
         index
+    }
+
+    /// The clauses whose podSelector could match labels of this space, in this namespace or in namespaces that are selected
+    /// by labels (which the caller has still to look at). Sorted, each once. Its cost follows the number of clauses.
+    pub fn meeting(&self, namespace: &str, space: &LabelSpace) -> Vec<ClauseId> {
+        let mut found = Vec::new();
+        if let Some(drawer) = self.named.get(namespace) {
+            drawer.meeting(space, &mut found);
+        }
+        self.selected.meeting(space, &mut found);
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     /// The clauses whose podSelector matches these labels and whose namespaces name this one or are selected by labels
@@ -294,6 +315,30 @@ mod tests {
                 .map(|(id, _)| *id)
                 .collect();
             prop_assert_eq!(ClauseIndex::new(&ids).candidates(namespace, &labels), scanned);
+        }
+
+        #[test]
+        fn the_index_finds_what_could_match_as_spaces_say(
+            clauses in prop::collection::vec((namespaces(), selector()), 0..20),
+            namespace in prop::sample::select(&NAMESPACES[..]),
+            selected in selector(),
+        ) {
+            let clauses: Vec<Clause> =
+                clauses.into_iter().map(|(namespaces, pods)| Clause { namespaces, pods }).collect();
+            let ids: Vec<(ClauseId, &Clause)> = (0..).zip(&clauses).map(|(position, clause)| {
+                (ClauseId { segment: SegmentId(position), side: Side::Member, position: 0 }, clause)
+            }).collect();
+            let space = LabelSpace::from(&selected);
+            let scanned: Vec<ClauseId> = ids
+                .iter()
+                .filter(|(_, clause)| LabelSpace::from(&clause.pods).meets(&space))
+                .filter(|(_, clause)| match &clause.namespaces {
+                    NamespaceSet::Named(names) => names.contains(namespace),
+                    NamespaceSet::Selected(_) => true,
+                })
+                .map(|(id, _)| *id)
+                .collect();
+            prop_assert_eq!(ClauseIndex::new(&ids).meeting(namespace, &space), scanned);
         }
     }
 

@@ -144,6 +144,21 @@ impl LabelSpace {
         !self.intersection(other).is_empty()
     }
 
+    /// Whether the selector matches some labels that are in it. As [`LabelSpace::meets`] of the selector's space, but quick
+    /// where they differ in one value, as nearly all do.
+    pub fn could_match(&self, selector: &Selector) -> bool {
+        let apart = selector.requirements().iter().any(|requirement| {
+            let Operator::In(values) = &requirement.operator else {
+                return false;
+            };
+            match self.0.get(&requirement.key).map(|choices| &choices.values) {
+                Some(Values::Only(only)) => !values.iter().any(|value| only.contains(value)),
+                _ => false,
+            }
+        });
+        !apart && self.meets(&Self::from(selector))
+    }
+
     /// Whether the other holds all of it.
     pub fn is_within(&self, other: &Self) -> bool {
         self.is_empty()

@@ -301,9 +301,10 @@ pub const WRITE_PATHS: &[WritePath] = &[
             Shape::NetworkPolicy,
             "NetworkPolicy",
             Condition::PolicyChanges,
-            "What keeps pods apart. Those that ringfence puts into every namespace, and all names that begin like theirs, need \
-             `manage` on the namespace's isolation profile, at the cluster. A deletecollection comes as one deletion a policy; \
-             what the namespace controller deletes with the namespace never comes.",
+            "What keeps pods apart. Those that could select members of a segment need `manage` on it. Those that ringfence puts \
+             into every namespace, and all names that begin like theirs, need `manage` on the namespace's isolation profile, \
+             at the cluster. A deletecollection comes as one deletion a policy; what the namespace controller deletes with \
+             the namespace never comes.",
         )
     },
     connection(

@@ -2,6 +2,7 @@
 
 mod duties;
 mod isolation;
+mod manage;
 mod paths;
 mod unjudged;
 
