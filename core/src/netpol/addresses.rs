@@ -1,10 +1,11 @@
 //! [`AddressSet`]: which IPv4 and IPv6 addresses, as set algebra and as the fewest CIDRs.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
-use super::ranges::Ranges;
+use super::ranges::{Ranges, partition};
 
 /// IPv4 or IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,6 +124,40 @@ impl AddressSet {
     /// Whether the other holds all of it.
     pub fn is_subset(&self, other: &Self) -> bool {
         self.v4.is_subset(&other.v4) && self.v6.is_subset(&other.v6)
+    }
+
+    /// What is in any of them.
+    pub fn union_of<'s>(sets: impl IntoIterator<Item = &'s Self>) -> Self {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for set in sets {
+            v4.extend_from_slice(set.v4.as_slice());
+            v6.extend_from_slice(set.v6.as_slice());
+        }
+        Self {
+            v4: v4.into_iter().collect(),
+            v6: v6.into_iter().collect(),
+        }
+    }
+
+    /// Cuts the union of sets into parts that lie in the same of them: each with the positions of the sets that hold it.
+    pub fn partition(sets: &[&Self]) -> Vec<(Self, Vec<usize>)> {
+        let mut parts: BTreeMap<Vec<usize>, Self> = BTreeMap::new();
+        for (holding, v4) in partition(sets.iter().map(|set| &set.v4)) {
+            parts.entry(holding).or_default().v4 = v4;
+        }
+        for (holding, v6) in partition(sets.iter().map(|set| &set.v6)) {
+            parts.entry(holding).or_default().v6 = v6;
+        }
+        parts.into_iter().map(|(holding, set)| (set, holding)).collect()
+    }
+
+    /// The length of the widest CIDR of a family in it, e.g. 8 for `10.0.0.0/8`; none where it has no address of the family.
+    pub fn widest(&self, family: Family) -> Option<u8> {
+        let of_family = |net: &IpNet| match family {
+            Family::V4 => net.network().is_ipv4(),
+            Family::V6 => net.network().is_ipv6(),
+        };
+        self.cidrs().filter(of_family).map(|net| net.prefix_len()).min()
     }
 
     /// The fewest CIDRs that make it up, disjoint and in order, IPv4 first.

@@ -1,4 +1,4 @@
-//! What `Reach` answers with: ends, connections between them, and what narrows the question.
+//! What [`super::Reach`] answers with: ends, connections between them, and what narrows the question.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::model::NamespaceName;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReachOptions {
     /// Whether an ipBlock matches the addresses of pods. The API says that ipBlocks are meant for addresses outside of
-    /// the cluster; whether they match pods differs between implementations (see `Reach`).
+    /// the cluster; whether they match pods differs between implementations (see [`super::Reach`]).
     pub ipblock_pods: bool,
     /// Whether connections among the pods of one workload are answered, too.
     pub within: Within,
@@ -41,12 +41,12 @@ pub enum Unrestricted {
     LeftOut,
 }
 
-/// Number of an [`Endpoint`] in `Reach::endpoints`.
+/// Number of an [`Endpoint`] in [`super::Reach::endpoints`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointId(pub(super) u32);
 
 impl EndpointId {
-    /// Its place in `Reach::endpoints`.
+    /// Its place in [`super::Reach::endpoints`].
     pub fn index(self) -> usize {
         self.0 as usize
     }

@@ -1,12 +1,15 @@
 //! What NetworkPolicies (networking.k8s.io/v1) mean: facts only, no judgement. [`Policy::read`] takes a
-//! [`NetworkPolicySpec`] and refuses what the API server refuses; a [`World`] holds the namespaces, workloads and policies
-//! between which a [`Connection`] is possible or not.
+//! [`NetworkPolicySpec`] and refuses what the API server refuses; a [`World`] of namespaces, workloads and policies
+//! compiled to a [`Reach`] says who reaches whom on which ports, and why.
+//!
+//! The conventions that the API leaves open are said once, on [`Reach`].
 
 mod addresses;
 mod connection;
 mod policy;
 mod ports;
 mod ranges;
+mod reach;
 mod read;
 mod spec;
 mod world;
@@ -18,6 +21,7 @@ pub use connection::{
 };
 pub use policy::{Block, Peer, PeerNamespaces, Peers, Policy, PolicyName, PortRule, Ports, Rule};
 pub use ports::{PortRange, PortSet, protocol_name};
+pub use reach::Reach;
 pub use read::{Invalid, Leniency};
 pub use spec::{
     IpBlock, LabelSelector, LabelSelectorRequirement, NetworkPolicyEgressRule, NetworkPolicyIngressRule,

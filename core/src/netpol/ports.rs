@@ -90,6 +90,12 @@ impl PortSet {
             .sum()
     }
 
+    /// Whether some port of a protocol is in both.
+    pub fn meets(&self, other: &Self, protocol: Protocol) -> bool {
+        let at = place(protocol);
+        !self.0[at].intersection(&other.0[at]).is_empty()
+    }
+
     fn each(&self, other: &Self, operation: impl Fn(&Ranges<u16>, &Ranges<u16>) -> Ranges<u16>) -> Self {
         Self(std::array::from_fn(|index| operation(&self.0[index], &other.0[index])))
     }

@@ -1,7 +1,11 @@
 //! Sets of numbers as sorted ranges that neither overlap nor touch: what sets of ports and sets of addresses are made of.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 /// A number that ranges are made of.
 pub(super) trait Number: Copy + Ord + std::fmt::Debug {
+    /// The greatest.
+    const MOST: Self;
     /// The number after it, none after the greatest.
     fn after(self) -> Option<Self>;
     /// The number before it, none before 0.
@@ -11,6 +15,8 @@ pub(super) trait Number: Copy + Ord + std::fmt::Debug {
 macro_rules! number {
     ($($type:ty),*) => {$(
         impl Number for $type {
+            const MOST: Self = <$type>::MAX;
+
             fn after(self) -> Option<Self> {
                 self.checked_add(1)
             }
@@ -117,10 +123,46 @@ impl<T: Number> Ranges<T> {
     }
 }
 
+/// Cuts the union of sets into parts that lie in the same of them: the ranges of each part, by the positions of the sets
+/// that hold it.
+pub(super) fn partition<'s, T: Number + 's>(
+    sets: impl IntoIterator<Item = &'s Ranges<T>>,
+) -> BTreeMap<Vec<usize>, Ranges<T>> {
+    // Where a set begins or no longer holds.
+    let mut events: BTreeMap<T, Vec<usize>> = BTreeMap::new();
+    for (position, set) in sets.into_iter().enumerate() {
+        for &(first, last) in set.as_slice() {
+            for edge in [Some(first), last.after()].into_iter().flatten() {
+                events.entry(edge).or_default().push(position);
+            }
+        }
+    }
+    let mut parts: BTreeMap<Vec<usize>, Vec<(T, T)>> = BTreeMap::new();
+    let mut holding: BTreeSet<usize> = BTreeSet::new();
+    let mut events = events.into_iter().peekable();
+    while let Some((from, changes)) = events.next() {
+        for position in changes {
+            // A set's ranges do not touch, so that each edge is a beginning or an end.
+            if !holding.remove(&position) {
+                holding.insert(position);
+            }
+        }
+        let to = events.peek().and_then(|(next, _)| next.before()).unwrap_or(T::MOST);
+        if !holding.is_empty() {
+            parts
+                .entry(holding.iter().copied().collect())
+                .or_default()
+                .push((from, to));
+        }
+    }
+    parts
+        .into_iter()
+        .map(|(holding, ranges)| (holding, ranges.into_iter().collect()))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -139,6 +181,19 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn a_partition_tells_apart_what_lies_in_other_sets(sets in prop::collection::vec(numbers(), 0..4)) {
+            let sets: Vec<Ranges<u8>> = sets.into_iter().map(|ranges| ranges.into_iter().collect()).collect();
+            let parts = partition(&sets);
+            for number in 0..=u8::MAX {
+                let holding: Vec<usize> = (0..sets.len()).filter(|at| sets[*at].contains(number)).collect();
+                let found: Vec<&Vec<usize>> =
+                    parts.iter().filter(|(_, part)| part.contains(number)).map(|(holding, _)| holding).collect();
+                let expected: Vec<&Vec<usize>> = Some(&holding).filter(|holding| !holding.is_empty()).into_iter().collect();
+                prop_assert_eq!(found, expected, "{}", number);
+            }
+        }
 
         #[test]
         fn ranges_are_what_sets_of_their_members_are(left in numbers(), right in numbers(), probe: u8) {

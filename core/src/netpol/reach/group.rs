@@ -1,0 +1,203 @@
+//! Groups and endpoints: workloads that no policy tells apart share a [`Group`]; those of them that have one owner are one
+//! [`Endpoint`].
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+
+use super::names::{NamespaceId, NamespaceTable};
+use super::peers::{PeerId, PeerTable};
+use super::vocabulary::{Seen, Vocabulary};
+use crate::labels::{Selector, SelectorIndex};
+use crate::netpol::{Direction, Endpoint, EndpointId, NamedPort, Policy, PolicyId, ReachOptions, World};
+
+/// Number of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct GroupId(u32);
+
+impl GroupId {
+    pub(super) fn at(index: usize) -> Self {
+        Self(u32::try_from(index).expect("groups fit in memory"))
+    }
+
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl EndpointId {
+    pub(in crate::netpol) fn at(index: usize) -> Self {
+        Self(u32::try_from(index).expect("workloads fit in memory"))
+    }
+}
+
+impl PolicyId {
+    pub(in crate::netpol) fn at(index: usize) -> Self {
+        Self(u32::try_from(index).expect("policies fit in memory"))
+    }
+}
+
+/// Pods that no policy can tell apart.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) namespace: NamespaceId,
+    /// The labels that make a difference.
+    pub(super) labels: Vec<(String, String)>,
+    /// The named ports that make a difference.
+    pub(super) ports: Vec<NamedPort>,
+    pub(super) host_network: bool,
+    /// The ipBlocks that match them, in order.
+    pub(super) blocks: Vec<PeerId>,
+    pub(super) endpoints: Vec<EndpointId>,
+    ingress: Option<Vec<PolicyId>>,
+    egress: Option<Vec<PolicyId>>,
+}
+
+impl Group {
+    /// The policies that isolate it in a direction; none where it is not isolated.
+    pub(super) fn isolating(&self, direction: Direction) -> Option<&[PolicyId]> {
+        match direction {
+            Direction::Ingress => self.ingress.as_deref(),
+            Direction::Egress => self.egress.as_deref(),
+        }
+    }
+}
+
+/// What makes a group.
+#[derive(PartialEq, Eq, Hash)]
+struct Key<'w> {
+    namespace: NamespaceId,
+    labels: Vec<Seen<'w>>,
+    ports: Vec<NamedPort>,
+    host_network: bool,
+    blocks: Vec<PeerId>,
+}
+
+/// Groups, endpoints in their order, and the group of each.
+pub(super) fn group(
+    world: &World,
+    options: &ReachOptions,
+    vocabulary: &Vocabulary<'_>,
+    namespaces: &NamespaceTable,
+    peers: &mut PeerTable<'_>,
+) -> (Vec<Group>, Vec<Endpoint>, Vec<GroupId>) {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut numbers: HashMap<Key<'_>, GroupId> = HashMap::new();
+    let mut found: HashMap<(NamespaceId, &str, &str, GroupId), Endpoint> = HashMap::new();
+    for (position, workload) in world.workloads.iter().enumerate() {
+        let namespace = namespaces.number(&workload.namespace);
+        let by_address = workload.host_network || options.ipblock_pods;
+        let blocks = if by_address {
+            peers.blocks_of(&workload.addresses)
+        } else {
+            Vec::new()
+        };
+        let mut labels = vocabulary.seen(&workload.labels);
+        labels.sort_unstable();
+        let key = Key {
+            namespace,
+            labels,
+            ports: vocabulary.ports(workload),
+            host_network: workload.host_network,
+            blocks,
+        };
+        let number = match numbers.get(&key) {
+            Some(number) => *number,
+            None => {
+                let number = GroupId::at(groups.len());
+                groups.push(Group {
+                    namespace,
+                    labels: vocabulary.labels(workload),
+                    ports: key.ports.clone(),
+                    host_network: key.host_network,
+                    blocks: key.blocks.clone(),
+                    endpoints: Vec::new(),
+                    ingress: None,
+                    egress: None,
+                });
+                numbers.insert(key, number);
+                number
+            }
+        };
+        let endpoint = found
+            .entry((namespace, &*workload.kind, &*workload.name, number))
+            .or_insert_with(|| Endpoint {
+                namespace: workload.namespace.clone(),
+                kind: workload.kind.clone(),
+                name: workload.name.clone(),
+                apart: vocabulary.labels(workload),
+                host_network: workload.host_network,
+                ingress_isolated: false,
+                egress_isolated: false,
+                pods: 0,
+                workloads: Vec::new(),
+            });
+        endpoint.pods = endpoint.pods.saturating_add(workload.pods);
+        endpoint.workloads.push(position);
+    }
+    let mut found: Vec<(GroupId, Endpoint)> = found.into_iter().map(|((_, _, _, group), end)| (group, end)).collect();
+    tell_apart(&mut found, vocabulary);
+    found.sort_by(|(_, left), (_, right)| order(left).cmp(&order(right)));
+    for (number, (group, _)) in found.iter().enumerate() {
+        groups[group.index()].endpoints.push(EndpointId::at(number));
+    }
+    let (group_of, endpoints) = found.into_iter().unzip();
+    (groups, endpoints, group_of)
+}
+
+fn order(end: &Endpoint) -> impl Ord + use<'_> {
+    (&end.namespace, &end.kind, &end.name, &end.apart, end.workloads.first())
+}
+
+/// Leaves in `apart` what tells an endpoint from the others of the same name: nothing where there is no other.
+fn tell_apart(found: &mut [(GroupId, Endpoint)], vocabulary: &Vocabulary<'_>) {
+    let mut named: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+    for (position, (_, end)) in found.iter().enumerate() {
+        let name = (end.namespace.clone(), end.kind.clone(), end.name.clone());
+        named.entry(name).or_default().push(position);
+    }
+    for positions in named.into_values() {
+        let all: Vec<Vec<(String, String)>> = positions.iter().map(|at| found[*at].1.apart.clone()).collect();
+        let seen: Vec<Vec<Seen<'_>>> = all.iter().map(|labels| vocabulary.seen(labels)).collect();
+        let value = |seen: &[Seen<'_>], key: &str| {
+            seen.iter()
+                .find(|(name, _)| *name == key)
+                .map(|(_, value)| value.map(str::to_owned))
+        };
+        let differs = |key: &str| seen.iter().any(|one| value(one, key) != value(&seen[0], key));
+        for (at, labels) in positions.into_iter().zip(&all) {
+            found[at].1.apart = labels.iter().filter(|(key, _)| differs(key)).cloned().collect();
+        }
+    }
+}
+
+/// Finds which policies isolate each group.
+pub(super) fn isolate(groups: &mut [Group], policies: &[Policy], namespaces: &NamespaceTable) {
+    let mut by_namespace: HashMap<NamespaceId, Vec<(PolicyId, &Selector)>> = HashMap::new();
+    for (number, policy) in policies.iter().enumerate() {
+        let namespace = namespaces.number(&policy.name.namespace);
+        by_namespace
+            .entry(namespace)
+            .or_default()
+            .push((PolicyId::at(number), &policy.pods));
+    }
+    let indices: HashMap<NamespaceId, SelectorIndex<PolicyId>> = by_namespace
+        .into_iter()
+        .map(|(namespace, selectors)| (namespace, SelectorIndex::new(&selectors)))
+        .collect();
+    for group in groups.iter_mut().filter(|group| !group.host_network) {
+        let Some(index) = indices.get(&group.namespace) else {
+            continue;
+        };
+        let selecting = index.matching(&group.labels);
+        let isolating = |direction| {
+            let isolating: Vec<PolicyId> = selecting
+                .iter()
+                .copied()
+                .filter(|policy| policies[policy.index()].rules(direction).is_some())
+                .collect();
+            (!isolating.is_empty()).then_some(isolating)
+        };
+        (group.ingress, group.egress) = (isolating(Direction::Ingress), isolating(Direction::Egress));
+    }
+}
