@@ -4,10 +4,15 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use ringfence_core::model::Snapshot;
+use tokio::sync::watch;
 
 /// The snapshot in force, shared by whoever decides (readers) and whoever watches (the one writer).
 #[derive(Debug, Clone, Default)]
-pub struct Current(Arc<ArcSwapOption<Snapshot>>);
+pub struct Current {
+    snapshot: Arc<ArcSwapOption<Snapshot>>,
+    /// How often it was swapped.
+    swaps: watch::Sender<u64>,
+}
 
 impl Current {
     /// Nothing in force yet: not ready.
@@ -24,11 +29,17 @@ impl Current {
 
     /// The snapshot in force, none while not ready.
     pub fn load(&self) -> Option<Arc<Snapshot>> {
-        self.0.load_full()
+        self.snapshot.load_full()
     }
 
     /// Swaps it whole.
     pub fn replace(&self, snapshot: Snapshot) {
-        self.0.store(Some(Arc::new(snapshot)));
+        self.snapshot.store(Some(Arc::new(snapshot)));
+        self.swaps.send_modify(|swaps| *swaps = swaps.wrapping_add(1));
+    }
+
+    /// Changes whenever the snapshot was swapped.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.swaps.subscribe()
     }
 }

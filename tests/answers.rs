@@ -13,7 +13,7 @@ use ringfence::answer::{Answerer, Engine, Live};
 use ringfence::certs::{self, ServingCertificate};
 use ringfence::record::{self, Collected, DryRuns, Recorder};
 use ringfence::serve::{self, Options as Serving, Parts, PathToken, PathTokens, Readiness, Server};
-use ringfence::{Current, answer};
+use ringfence::{Current, answer, isolate};
 use ringfence_controlplane::{ControlPlane, Controllers, Nodes, Options, Shared, wait_until};
 use ringfence_core::guardrails::{Source, compile};
 use ringfence_core::model::{
@@ -40,7 +40,8 @@ fn live(cluster: &ControlPlane, runtime: &Runtime) -> Live {
     let metrics = answer::Metrics::register(&mut Registry::default());
     runtime.block_on(async {
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-        Live::connect(config.expect("a configuration"), metrics).expect("a client")
+        let isolation = isolate::Metrics::register(&mut Registry::default());
+        Live::connect(config.expect("a configuration"), Current::empty(), metrics, isolation).expect("a client")
     })
 }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::Method;
+use http::header::CONTENT_TYPE;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec, SubjectAccessReviewStatus,
 };
@@ -32,7 +34,7 @@ const CONCURRENT: usize = 64;
 
 /// A call that gave no answer. Cheap to hand to all who wait for it.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum CallError {
+pub(crate) enum CallError {
     /// It ended in no answer.
     #[error("the API server did not answer within {} ms; see whether it is overloaded or unreachable", .0.as_millis())]
     TimedOut(Duration),
@@ -113,7 +115,7 @@ const PAGE: usize = 500;
 type Dial = dyn Fn() -> Result<Client, kube::Error> + Send + Sync;
 
 /// Calls to the API server.
-pub(super) struct Calls {
+pub(crate) struct Calls {
     dial: Box<Dial>,
     client: ArcSwap<Client>,
     dialling: Mutex<()>,
@@ -144,6 +146,16 @@ impl Calls {
         })
     }
 
+    /// Calls by this client alone, over whatever connections it has.
+    pub(crate) fn over(client: Client) -> Self {
+        Self {
+            client: ArcSwap::from_pointee(client.clone()),
+            dial: Box::new(move || Ok(client.clone())),
+            dialling: Mutex::default(),
+            permits: Semaphore::new(CONCURRENT),
+        }
+    }
+
     /// Whether an authorizer says yes; `Err` where none could be asked.
     pub(super) async fn review(&self, identity: &Identity<'_>, permission: &Permission) -> Result<Reviewed, CallError> {
         let review = Arc::new(subject_access_review(identity, permission));
@@ -161,7 +173,7 @@ impl Calls {
     }
 
     /// A namespace as it stands; none where there is none.
-    pub(super) async fn namespace(&self, name: &NamespaceName) -> Result<Option<Namespace>, CallError> {
+    pub(crate) async fn namespace(&self, name: &NamespaceName) -> Result<Option<Namespace>, CallError> {
         let read = self.call(|client| {
             let (name, namespaces) = (name.clone(), Api::<k8s_openapi::api::core::v1::Namespace>::all(client));
             async move { namespaces.get_metadata(name.as_str()).await }
@@ -230,7 +242,7 @@ impl Calls {
     }
 
     /// Reads one object by its path; none where there is none.
-    pub(super) async fn object<T: DeserializeOwned + Send + 'static>(
+    pub(crate) async fn object<T: DeserializeOwned + Send + 'static>(
         &self,
         path: &str,
     ) -> Result<Option<T>, CallError> {
@@ -239,6 +251,26 @@ impl Calls {
             async move { client.request(request.map_err(kube::Error::HttpError)?).await }
         });
         found(read.await)
+    }
+
+    /// Sends a body and gives what is answered. It may be sent twice: only what may be done twice is written so.
+    pub(crate) async fn write(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &'static str,
+        body: &Value,
+    ) -> Result<Value, CallError> {
+        let body = body.to_string();
+        self.call(|client| {
+            let request = http::Request::builder()
+                .method(method.clone())
+                .uri(path)
+                .header(CONTENT_TYPE, content_type)
+                .body(body.clone().into_bytes());
+            async move { client.request(request.map_err(kube::Error::HttpError)?).await }
+        })
+        .await
     }
 
     /// Runs one call, once more over new connections where it hangs, or where its connection breaks.
@@ -387,7 +419,7 @@ fn path(reference: &ObjectReference) -> Option<String> {
 }
 
 /// The path of all objects of a resource in a namespace.
-fn collection(group: &str, version: &str, namespace: &NamespaceName, resource: &str) -> String {
+pub(crate) fn collection(group: &str, version: &str, namespace: &NamespaceName, resource: &str) -> String {
     let root = if group.is_empty() {
         format!("/api/{version}")
     } else {

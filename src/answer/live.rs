@@ -7,8 +7,8 @@ use std::time::Instant as StdInstant;
 
 use futures::future::join_all;
 use ringfence_core::model::{
-    Answer, Asked, Identity, Namespace, NamespaceName, ObjectReference, Owner, Permission, Question, ReachedPod,
-    Target, Who,
+    Answer, Asked, Identity, Isolate, Isolated, Namespace, NamespaceName, ObjectReference, Owner, Permission, Question,
+    ReachedPod, Target, Who,
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -17,6 +17,8 @@ use super::metrics::{Metrics, Source};
 use super::permissions::{Key, KeyRef, Permissions};
 use super::shared::{Freshness, SharedReads, Sharing};
 use super::{Answerer, deadline, patience};
+use crate::Current;
+use crate::isolate::{self, Failure, Synchronous};
 
 /// How many different things of one kind may be asked of the API server at a time; more are not worth waiting for.
 const MOST_WAITING: usize = 2048;
@@ -30,6 +32,7 @@ pub struct Live {
     owners: SharedReads<ObjectReference, Result<Option<Owner>, CallError>>,
     templates: SharedReads<ObjectReference, Result<Vec<Owner>, CallError>>,
     reached: SharedReads<Target, Result<Vec<ReachedPod>, CallError>>,
+    isolation: Synchronous,
     metrics: Metrics,
 }
 
@@ -41,14 +44,22 @@ impl std::fmt::Debug for Live {
 
 impl Live {
     /// Answers from the API server of this configuration, over connections of its own: watches that stall, or that are
-    /// held back, hold up no answer. Needs a runtime, in which the connections live.
-    pub fn connect(config: kube::Config, metrics: Metrics) -> Result<Self, kube::Error> {
-        Ok(Self::over(Calls::to(config)?, metrics))
+    /// held back, hold up no answer. Which policies a namespace gets is what `current` says. Needs a runtime, in which the
+    /// connections live.
+    pub fn connect(
+        config: kube::Config,
+        current: Current,
+        metrics: Metrics,
+        isolation: isolate::Metrics,
+    ) -> Result<Self, kube::Error> {
+        Ok(Self::over(Calls::to(config)?, current, metrics, isolation))
     }
 
-    pub(super) fn over(calls: Calls, metrics: Metrics) -> Self {
+    pub(super) fn over(calls: Calls, current: Current, metrics: Metrics, isolation: isolate::Metrics) -> Self {
+        let calls = Arc::new(calls);
         Self {
-            calls: Arc::new(calls),
+            isolation: Synchronous::new(Arc::clone(&calls), current, isolation),
+            calls,
             permissions: Arc::default(),
             reviews: SharedReads::new(MOST_WAITING),
             namespaces: SharedReads::new(MOST_WAITING),
@@ -141,6 +152,14 @@ impl Live {
         pods
     }
 
+    async fn isolated(&self, name: &NamespaceName, isolate: Isolate, received: Instant) -> Answer {
+        match self.isolation.isolated(name, isolate, received).await {
+            Ok(isolated) => Answer::Isolated(isolated),
+            Err(Failure::Refused(why)) => Answer::Isolated(Isolated::Refused(why)),
+            Err(Failure::Passing(why)) => Answer::Failed(why),
+        }
+    }
+
     async fn one(&self, identity: &Identity<'_>, question: &Question, received: Instant) -> Result<Answer, CallError> {
         let fresh = Freshness::BeganAfter(received);
         match question {
@@ -155,7 +174,7 @@ impl Live {
             Question::Owner(reference) => self.owner(reference.clone(), fresh).await.map(Answer::Owner),
             Question::Templates(reference) => self.templates(reference.clone(), fresh).await.map(Answer::Templates),
             Question::Reached(target) => self.reached(target.clone(), fresh).await.map(Answer::Reached),
-            Question::Isolated(..) => Ok(Answer::Failed("policies cannot be applied yet".to_owned())),
+            Question::Isolated(name, isolate) => Ok(self.isolated(name, *isolate, received).await),
         }
     }
 

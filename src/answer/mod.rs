@@ -17,9 +17,11 @@ use std::time::{Duration, Instant};
 use ringfence_core::model::{Answer, Asked, Identity, Mode, Question};
 
 pub use by_webhook::ByWebhook;
+pub(crate) use calls::{CallError, Calls, collection};
 pub use engine::Engine;
 pub use live::Live;
 pub use metrics::Metrics;
+pub(crate) use shared::{Freshness, SharedReads};
 
 /// How long after it was received a review may wait for all its answers together, where this is the strongest mode that
 /// hangs on them: what can only be recorded or said delays nobody by more than 250 ms, what may be denied ends before

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 /// How old a read that one joins may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Freshness {
+pub(crate) enum Freshness {
     /// It began after this instant.
     BeganAfter(Instant),
     /// It has not ended.
@@ -23,7 +23,7 @@ pub(super) enum Freshness {
 
 /// Whether a read was begun for whoever asked, or another's was joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Sharing {
+pub(crate) enum Sharing {
     /// Begun for them.
     Own,
     /// Begun, or about to begin, for another.
@@ -32,7 +32,7 @@ pub(super) enum Sharing {
 
 /// A place in the queue for a value.
 #[derive(Debug, Clone)]
-pub(super) struct Ticket<V: Clone>(Shared<oneshot::Receiver<V>>);
+pub(crate) struct Ticket<V: Clone>(Shared<oneshot::Receiver<V>>);
 
 impl<V: Clone> Ticket<V> {
     fn new() -> (oneshot::Sender<V>, Self) {
@@ -41,14 +41,14 @@ impl<V: Clone> Ticket<V> {
     }
 
     /// The value, once it is read; none where the reader died.
-    pub(super) async fn value(self) -> Option<V> {
+    pub(crate) async fn value(self) -> Option<V> {
         self.0.await.ok()
     }
 }
 
 /// Reads under way, by key.
 #[derive(Debug)]
-pub(super) struct SharedReads<K, V: Clone> {
+pub(crate) struct SharedReads<K, V: Clone> {
     reads: Arc<Mutex<HashMap<K, Read<V>>>>,
     limit: usize,
 }
@@ -67,7 +67,7 @@ where
     V: Clone + Send + Sync + 'static,
 {
     /// At most `limit` keys are read at a time.
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             reads: Arc::default(),
             limit,
@@ -76,7 +76,7 @@ where
 
     /// Joins a read of this key that is fresh enough, or begins one. The read goes on when nobody waits for it any more, so
     /// `read` has to end by itself. None where too many keys are being read.
-    pub(super) fn join<F>(
+    pub(crate) fn join<F>(
         &self,
         key: K,
         freshness: Freshness,

@@ -25,7 +25,7 @@ use crate::cluster::{self, Clients, ConfigurationGuard, LeaseTiming, Outputs};
 use crate::manifests::webhooks::Address;
 use crate::record::{self, DryRuns, JsonLines, Recorder};
 use crate::serve::{Drain, Limits, Options, Parts, PathTokens, Readiness, Server, told_to_end};
-use crate::{Current, answer, serve};
+use crate::{Current, answer, isolate, serve};
 
 /// How long what is still to be written may take at the end.
 const LAST_RECORDS: Duration = Duration::from_secs(2);
@@ -203,7 +203,9 @@ async fn run_in_cluster(arguments: Arguments) -> anyhow::Result<()> {
     );
 
     let clients = Clients::new(&config).context("cannot make clients of the API server")?;
-    let live = Live::connect(config, answer::Metrics::register(&mut registry))
+    let isolation = isolate::Metrics::register(&mut registry);
+    let answers = answer::Metrics::register(&mut registry);
+    let live = Live::connect(config, current.clone(), answers, isolation.clone())
         .context("cannot make clients of the API server")?;
     let reviewer = ByWebhook {
         config: ConfigurationGuard::new(
@@ -227,6 +229,7 @@ async fn run_in_cluster(arguments: Arguments) -> anyhow::Result<()> {
         readiness: readiness.clone(),
         tokens: tokens.clone(),
         metrics: cluster::Metrics::register(&mut registry),
+        isolation,
     };
     let metrics = serve::Metrics::register(&mut registry);
     let parts = Parts {

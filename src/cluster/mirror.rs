@@ -91,6 +91,16 @@ where
         self.complete.then_some(&self.objects)
     }
 
+    /// Whether the objects have been listed and the watch works, as far as it says.
+    pub(crate) fn is_in_touch(&self) -> bool {
+        self.complete && self.failing.said().is_none()
+    }
+
+    /// Why the watch does not work; none where it does, as far as it says.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.failing.said()
+    }
+
     /// Waits until the objects are not what they were at the last call. Safe to drop at any time.
     pub(crate) async fn changed(&mut self) -> Result<(), WatchEnded> {
         loop {

@@ -22,8 +22,8 @@ use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, TryFutureExt};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,7 @@ use self::leader::Candidate;
 use self::snapshot::Keeper;
 use crate::Current;
 use crate::certs::secret::{Certificate, Reached, SecretError, ServingSecret};
+use crate::isolate::{self, Controller, Report};
 use crate::manifests::webhooks::Address;
 use crate::serve::{PathTokens, Readiness};
 
@@ -75,6 +76,8 @@ pub struct Outputs {
     pub tokens: PathTokens,
     /// Counts.
     pub metrics: Metrics,
+    /// Counts what is isolated.
+    pub isolation: isolate::Metrics,
 }
 
 /// Why the cluster can no longer be followed.
@@ -138,6 +141,7 @@ pub async fn run(
         readiness,
         tokens,
         metrics,
+        isolation,
     } = outputs;
     let standing = watch::Sender::new(Standing::default());
     let reached = watch::Sender::new(None::<Reached>);
@@ -174,6 +178,7 @@ pub async fn run(
         standing,
         reached,
         metrics: metrics.clone(),
+        isolation,
     };
     let mut tasks = Tasks::default();
     tasks.spawn("keeping the snapshot", keeper.run());
@@ -195,6 +200,7 @@ struct Duties {
     standing: watch::Sender<Standing>,
     reached: watch::Sender<Option<Reached>>,
     metrics: Metrics,
+    isolation: isolate::Metrics,
 }
 
 impl Duties {
@@ -209,7 +215,24 @@ impl Duties {
             standing,
             reached,
             metrics,
+            isolation,
         } = self;
+        let report = watch::Sender::new(Report::default());
+        let published = Published::new(
+            clients,
+            current.clone(),
+            standing.subscribe(),
+            report.subscribe(),
+            metrics,
+        );
+        let controller = Controller::new(
+            clients,
+            (namespace, pod_name),
+            current.clone(),
+            report,
+            metrics.watch_errors("injected-policies"),
+            isolation.clone(),
+        );
         vec![
             self.keep(LastGood::new(clients, namespace, standing.subscribe(), metrics)),
             self.keep(EnforcedSince::new(clients, namespace, standing.subscribe(), metrics)),
@@ -223,7 +246,8 @@ impl Duties {
                 reached.subscribe(),
                 metrics,
             )),
-            self.keep(Published::new(clients, current.clone(), standing.subscribe(), metrics)),
+            self.keep(published),
+            ("isolation", controller.run().map_err(Error::from).boxed()),
         ]
     }
 

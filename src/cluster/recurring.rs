@@ -24,6 +24,11 @@ impl Recurring {
         news
     }
 
+    /// The error that was said last; none after a success.
+    pub(super) fn said(&self) -> Option<&str> {
+        self.0.as_ref().map(|(error, _)| error.as_str())
+    }
+
     /// Notes a success; whether there was an error before it.
     pub(super) fn is_over(&mut self) -> bool {
         self.0.take().is_some()

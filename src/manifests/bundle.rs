@@ -82,8 +82,10 @@ fn installed(installation: &Installation) -> Result<Vec<File>, Unwritable> {
     file.push(&rbac::cluster_role_binding(namespace))?;
     push_role(&mut file, &rbac::role(namespace))?;
     file.push(&rbac::role_binding(namespace))?;
-    file.push(&rbac::workloads())?;
-    file.push(&rbac::workloads_binding(namespace))?;
+    for gathered in rbac::GATHERED {
+        file.push(&gathered.role())?;
+        file.push(&gathered.binding(namespace))?;
+    }
     push_role(&mut file, &rbac::viewer())?;
     files.push(end("rbac.yaml", file));
 

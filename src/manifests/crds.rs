@@ -83,7 +83,13 @@ const PUBLISHED: [Published; 4] = [
         description: "An isolation profile in force. Published by ringfence, read-only: change the ConfigMap instead.",
         spec: plain_schema::<IsolationProfileSpec>,
         status: plain_schema::<IsolationProfileStatus>,
-        columns: &[column("Policies", "integer", ".status.policies"), AGE],
+        columns: &[
+            column("Policies", "integer", ".status.policies"),
+            column("Namespaces", "integer", ".status.namespaces"),
+            column("Reported", "integer", ".status.reported"),
+            column("Failing", "integer", ".status.failing"),
+            AGE,
+        ],
     },
     Published {
         kind: "PolicyCheck",

@@ -33,6 +33,10 @@ pub const SELF_PROTECTION: &str = "ringfence-self-protection";
 /// The ClusterRole that gathers what ringfence may read of custom kinds, and its binding.
 pub const WORKLOADS: &str = "ringfence-workloads";
 
+/// The ClusterRole that gathers what ringfence may do with the kinds of policies that profiles bring and it does not read,
+/// and its binding.
+pub const POLICIES: &str = "ringfence-policies";
+
 /// The kinds that are published as objects, by their plural resource. `exceptions` are not among them: those are written
 /// by people.
 pub const PUBLISHED: [&str; 4] = ["guardrails", "isolationprofiles", "policychecks", "segments"];

@@ -1,11 +1,13 @@
 //! What ringfence publishes as objects, read-only, so that `kubectl get segments` shows what is in force and
 //! `kubectl auth can-i` knows the resources: the kinds, their spec and status, and the objects that guardrails make.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{ApiResource, GroupVersionKind, Object};
 use ringfence_core::guardrails::documents::{API_VERSION, GuardrailsSpec, IsolationProfileSpec, SegmentSpec};
-use ringfence_core::guardrails::{Clause, Guardrails, MANAGED_BY, Notice, Segment};
+use ringfence_core::guardrails::{Clause, Guardrails, MANAGED_BY, Notice, Profile, Segment};
 use ringfence_core::model::{Mode, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -88,9 +90,21 @@ pub struct IsolationProfileStatus {
     /// How many policies it has.
     #[serde(default)]
     pub policies: i64,
-    /// Conditions of the profile.
+    /// In how many namespaces it is enforced; absent where they have not been looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<i64>,
+    /// How many more namespaces would have it but are reported only, by their mode or because they were there before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<i64>,
+    /// In how many of the namespaces not all of its policies stand. Pods are refused there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<i64>,
+    /// The first of those, each with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub conditions: Vec<Condition>,
+    pub failing_namespaces: Vec<String>,
+    /// Kinds that it names and the cluster does not have: their objects are left out until it does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_kinds: Vec<String>,
 }
 
 /// A check on policies or placements, by whose name `waive` is asked.
@@ -163,6 +177,11 @@ pub fn guardrails_resource() -> ApiResource {
     resource("Guardrails", "guardrails")
 }
 
+/// How [`PublishedIsolationProfile`]s are addressed.
+pub fn profile_resource() -> ApiResource {
+    resource("IsolationProfile", "isolationprofiles")
+}
+
 /// The object of every segment, sorted by name.
 pub fn published_segments(guardrails: &Guardrails) -> Vec<PublishedSegment> {
     let publish = |segment: &Segment| {
@@ -183,6 +202,20 @@ pub fn published_segments(guardrails: &Guardrails) -> Vec<PublishedSegment> {
         object(segment.name.as_str(), &segment_resource(), segment.into(), status)
     };
     guardrails.segments.iter().map(publish).collect()
+}
+
+/// The object of every isolation profile, sorted by name; its namespaces are for whoever looks at them to count.
+pub fn published_profiles(guardrails: &Guardrails) -> Vec<PublishedIsolationProfile> {
+    let publish = |profile: &Arc<Profile>| {
+        let policies = profile.policies.len() + profile.manifests.len();
+        let status = IsolationProfileStatus {
+            observed_revision: guardrails.revision.to_string(),
+            policies: i64::try_from(policies).unwrap_or(i64::MAX),
+            ..IsolationProfileStatus::default()
+        };
+        object(profile.name.as_str(), &profile_resource(), (&**profile).into(), status)
+    };
+    guardrails.profiles.values().map(publish).collect()
 }
 
 /// Why what stands in the ConfigMap is not in force.

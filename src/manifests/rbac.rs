@@ -85,39 +85,62 @@ pub(super) fn role_binding(namespace: &str) -> RoleBinding {
     }
 }
 
-/// What the ClusterRoles of this label say is added: which custom kinds make pods is for the guardrails to say, so who
-/// configures one also lets ringfence read it. RBAC lets nobody add what they do not hold.
-pub(super) fn workloads() -> ClusterRole {
-    let mut metadata = names::cluster_metadata(names::WORKLOADS);
-    let about = "Label a ClusterRole ringfence.dev/aggregate-to-workloads=true that gives get on a custom kind of \
-                 spec.workloads, so that ringfence can read the owners of pods";
-    metadata.annotations = Some(BTreeMap::from([(
-        "ringfence.dev/description".to_owned(),
-        about.to_owned(),
-    )]));
-    let label = ("ringfence.dev/aggregate-to-workloads".to_owned(), "true".to_owned());
-    ClusterRole {
-        metadata,
-        aggregation_rule: Some(AggregationRule {
-            cluster_role_selectors: Some(vec![LabelSelector {
-                match_labels: Some(BTreeMap::from([label])),
-                match_expressions: None,
-            }]),
-        }),
-        // The controller manager fills it in; a manifest that said otherwise would empty it at every apply.
-        rules: None,
-    }
+/// A ClusterRole to which the ClusterRoles of a label add: what ringfence needs there is for the guardrails to say, so who
+/// configures it also gives ringfence the right. RBAC lets nobody add what they do not hold.
+pub(super) struct Gathered {
+    name: &'static str,
+    label: &'static str,
+    about: &'static str,
 }
 
-/// Binds [`workloads`] to the service account.
-pub(super) fn workloads_binding(namespace: &str) -> ClusterRoleBinding {
-    ClusterRoleBinding {
-        metadata: names::cluster_metadata(names::WORKLOADS),
-        role_ref: RoleRef {
-            name: names::WORKLOADS.to_owned(),
-            ..role_ref("ClusterRole")
-        },
-        subjects: Some(vec![subject(namespace)]),
+/// Every one of them.
+pub(super) const GATHERED: &[Gathered] = &[
+    Gathered {
+        name: names::WORKLOADS,
+        label: "ringfence.dev/aggregate-to-workloads",
+        about: "Label a ClusterRole ringfence.dev/aggregate-to-workloads=true that gives get on a custom kind of \
+                spec.workloads, so that ringfence can read the owners of pods",
+    },
+    Gathered {
+        name: names::POLICIES,
+        label: "ringfence.dev/aggregate-to-policies",
+        about: "Label a ClusterRole ringfence.dev/aggregate-to-policies=true that gives get, list, watch, create, patch, \
+                update and delete on a kind of policy that an isolation profile brings by its manifests",
+    },
+];
+
+impl Gathered {
+    /// The role.
+    pub(super) fn role(&self) -> ClusterRole {
+        let mut metadata = names::cluster_metadata(self.name);
+        metadata.annotations = Some(BTreeMap::from([(
+            "ringfence.dev/description".to_owned(),
+            self.about.to_owned(),
+        )]));
+        let label = (self.label.to_owned(), "true".to_owned());
+        ClusterRole {
+            metadata,
+            aggregation_rule: Some(AggregationRule {
+                cluster_role_selectors: Some(vec![LabelSelector {
+                    match_labels: Some(BTreeMap::from([label])),
+                    match_expressions: None,
+                }]),
+            }),
+            // The controller manager fills it in; a manifest that said otherwise would empty it at every apply.
+            rules: None,
+        }
+    }
+
+    /// Binds it to the service account.
+    pub(super) fn binding(&self, namespace: &str) -> ClusterRoleBinding {
+        ClusterRoleBinding {
+            metadata: names::cluster_metadata(self.name),
+            role_ref: RoleRef {
+                name: self.name.to_owned(),
+                ..role_ref("ClusterRole")
+            },
+            subjects: Some(vec![subject(namespace)]),
+        }
     }
 }
 

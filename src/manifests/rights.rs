@@ -50,6 +50,7 @@ const READ: [&str; 3] = ["get", "list", "watch"];
 pub fn rights() -> Vec<Right> {
     let mut rights = reading();
     rights.extend(publishing());
+    rights.push(isolating());
     rights.extend(own_namespace());
     rights
 }
@@ -177,6 +178,20 @@ fn publishing() -> Vec<Right> {
     ]
 }
 
+/// What isolation needs. RBAC cannot limit it to names that begin with ringfence- or to objects of our label: nothing else
+/// is written, and the tests say so.
+fn isolating() -> Right {
+    Right {
+        group: "networking.k8s.io",
+        resources: vec!["networkpolicies"],
+        verbs: vec!["get", "list", "watch", "create", "patch", "update", "delete"],
+        named: Named::Any,
+        place: Place::Cluster,
+        why: "Put the policies of isolation profiles into namespaces before their first pod, keep them as they are, and take \
+              away those that a profile has no longer. Only objects that it made, or that have a name reserved for it.",
+    }
+}
+
 /// What lives beside us.
 fn own_namespace() -> Vec<Right> {
     let own = |group, resource, name, verbs: &[&'static str], why| Right {
@@ -230,7 +245,7 @@ fn own_namespace() -> Vec<Right> {
             verbs: vec!["create", "patch"],
             named: Named::Any,
             place: Place::OwnNamespace,
-            why: "Say loudly, on the ConfigMap, when it is invalid or missing.",
+            why: "Say loudly, on the ConfigMap, when it is invalid or missing, and which namespaces cannot be isolated.",
         },
     ]
 }

@@ -56,6 +56,11 @@ const GUARDED: &[Guarded] = &[
         resources: &["clusterrolebindings", "clusterroles"],
         named: Named::Exactly(names::WORKLOADS),
     },
+    Guarded {
+        group: "rbac.authorization.k8s.io",
+        resources: &["clusterrolebindings", "clusterroles"],
+        named: Named::Exactly(names::POLICIES),
+    },
 ];
 
 /// Groups that are Kubernetes itself: cluster admins by certificate, the controllers, the kubelets.

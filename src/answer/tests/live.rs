@@ -267,7 +267,7 @@ async fn a_connection_that_was_accepted_and_never_answered_holds_up_nobody_later
         }
     });
     let config = kube::Config::new(format!("http://{address}").parse().expect("a URL"));
-    let live = Live::connect(config, Metrics::register(&mut Registry::default())).expect("a client");
+    let live = connected(config);
     let audit = Question::Allowed(Who::Requester, permission());
     let impatient = ask(&live, &ci(), audit, Mode::Audit).await;
     assert!(failed(&impatient).contains("within 250 ms"), "{impatient:?}");
@@ -285,8 +285,13 @@ async fn an_api_server_that_is_away_is_said_to_be() {
     let address = listener.local_addr().expect("its address");
     drop(listener);
     let config = kube::Config::new(format!("http://{address}").parse().expect("a URL"));
-    let live = Live::connect(config, Metrics::register(&mut Registry::default())).expect("a client");
+    let live = connected(config);
     let answer = ask_permission(&live).await;
     let why = failed(&answer);
     assert!(why.contains("cannot be asked") && why.contains("refused"), "{why}");
+}
+
+fn connected(config: kube::Config) -> Live {
+    let metrics = Metrics::register(&mut Registry::default());
+    Live::connect(config, Current::empty(), metrics, isolate::Metrics::default()).expect("a client")
 }

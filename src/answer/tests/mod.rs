@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::calls::Calls;
 use super::live::Live;
 use super::{Answerer, Metrics};
+use crate::{Current, isolate};
 
 /// What the made-up API server says to a request: method and path, body.
 type Says = dyn Fn(&str, Value) -> BoxFuture<'static, (u16, Value)> + Send + Sync;
@@ -81,7 +82,9 @@ impl ApiServer {
 fn live(dial: impl Fn() -> Result<Client, kube::Error> + Send + Sync + 'static) -> Live {
     Live::over(
         Calls::by(dial).expect("a client"),
+        Current::empty(),
         Metrics::register(&mut Registry::default()),
+        isolate::Metrics::default(),
     )
 }
 

@@ -28,6 +28,7 @@ use crate::cluster::configuration::{InForce, Standing};
 use crate::cluster::duty::{Duty, at};
 use crate::cluster::mirror::Mirror;
 use crate::cluster::{Clients, Error, Metrics, changed};
+use crate::isolate::Report;
 
 /// Keeps the published view.
 pub(in crate::cluster) struct Published {
@@ -36,6 +37,7 @@ pub(in crate::cluster) struct Published {
     /// For the labels of namespaces.
     current: Current,
     standing: watch::Receiver<Standing>,
+    isolation: watch::Receiver<Report>,
     /// When pods were counted last, and when they are to be counted again because some came or went.
     counted: Option<Instant>,
     count_at: Option<Instant>,
@@ -62,6 +64,7 @@ impl Published {
         clients: &Clients,
         current: Current,
         standing: watch::Receiver<Standing>,
+        isolation: watch::Receiver<Report>,
         metrics: &Metrics,
     ) -> Self {
         Self {
@@ -69,6 +72,7 @@ impl Published {
             pods: pods::watch(clients.watches.clone(), metrics.watch_errors("pods")),
             current,
             standing,
+            isolation,
             counted: None,
             count_at: None,
         }
@@ -206,6 +210,7 @@ impl Duty for Published {
             Some(pods) => covered(Arc::clone(&in_force), Arc::clone(&snapshot.namespaces), pods).await,
             None => None,
         };
+        let isolation = self.isolation.borrow().clone();
         let mut written = Vec::new();
         for kind in &self.kinds {
             let Some(live) = kind.live.objects() else {
@@ -215,6 +220,7 @@ impl Duty for Published {
                 in_force: &in_force,
                 standing: &standing,
                 covered: covered.as_deref(),
+                isolation: &isolation,
                 live,
                 now: Timestamp::now(),
             };
@@ -234,6 +240,7 @@ impl Duty for Published {
             tokio::select! {
                 (changed, ..) = select_all(kinds) => return Ok(changed?),
                 () = changed(&mut self.standing) => return Ok(()),
+                () = changed(&mut self.isolation) => return Ok(()),
                 () = at(self.count_at) => return Ok(()),
                 changed = self.pods.changed() => {
                     changed?;

@@ -6,15 +6,18 @@ use hashbrown::HashMap;
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 use kube::core::{ApiResource, Object};
+use ringfence_core::model::ProfileName;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::super::holds;
 use super::pods::Covered;
 use crate::cluster::configuration::{InForce, Standing, Trouble};
+use crate::isolate::{ProfileReport, Report};
 use crate::manifests::published::{
-    GUARDRAILS_NAME, GuardrailsStatus, IN_FORCE, NotInForce, SegmentStatus, guardrails_resource, published_guardrails,
-    published_segments, segment_resource,
+    GUARDRAILS_NAME, GuardrailsStatus, IN_FORCE, IsolationProfileStatus, NotInForce, SegmentStatus,
+    guardrails_resource, profile_resource, published_guardrails, published_profiles, published_segments,
+    segment_resource,
 };
 
 /// A kind that is published.
@@ -39,6 +42,11 @@ pub(super) const PUBLISHED: &[Row] = &[
         resource: guardrails_resource,
         wanted: guardrails,
     },
+    Row {
+        name: "isolationprofiles",
+        resource: profile_resource,
+        wanted: profiles,
+    },
 ];
 
 /// What the published view is made of.
@@ -47,6 +55,8 @@ pub(super) struct View<'a> {
     pub(super) standing: &'a Standing,
     /// By segment; none until pods have been listed.
     pub(super) covered: Option<&'a [Covered]>,
+    /// How it stands with the namespaces of profiles; empty until they have been looked at.
+    pub(super) isolation: &'a Report,
     /// The objects of this kind as they stand.
     pub(super) live: &'a HashMap<String, DynamicObject>,
     pub(super) now: Timestamp,
@@ -84,6 +94,50 @@ fn segments(view: &View<'_>) -> Vec<Wanted> {
             Wanted::of(&object)
         })
         .collect()
+}
+
+fn profiles(view: &View<'_>) -> Vec<Wanted> {
+    let objects = published_profiles(&view.in_force.guardrails).into_iter();
+    objects
+        .map(|mut object| {
+            let name = object.metadata.name.clone().unwrap_or_default();
+            let counted = ProfileName::new(&name)
+                .ok()
+                .and_then(|name| view.isolation.profiles.get(&name));
+            if let Some(status) = &mut object.status {
+                match counted {
+                    Some(counted) => tell(status, counted),
+                    // What the leader before has counted is better than nothing.
+                    None => {
+                        let before: IsolationProfileStatus = status_of(view.live.get(&name)).unwrap_or_default();
+                        *status = IsolationProfileStatus {
+                            observed_revision: std::mem::take(&mut status.observed_revision),
+                            policies: status.policies,
+                            ..before
+                        };
+                    }
+                }
+            }
+            Wanted::of(&object)
+        })
+        .collect()
+}
+
+/// Tells how it stands with the namespaces of a profile.
+fn tell(status: &mut IsolationProfileStatus, counted: &ProfileReport) {
+    let ProfileReport {
+        covered,
+        reported,
+        failing,
+        failing_namespaces,
+        missing_kinds,
+    } = counted;
+    let number = |count: usize| Some(i64::try_from(count).unwrap_or(i64::MAX));
+    status.namespaces = number(*covered);
+    status.reported = number(*reported);
+    status.failing = number(*failing);
+    status.failing_namespaces.clone_from(failing_namespaces);
+    status.missing_kinds.clone_from(missing_kinds);
 }
 
 fn guardrails(view: &View<'_>) -> Vec<Wanted> {
@@ -244,6 +298,7 @@ spec:
             in_force: &in_force,
             standing: &standing,
             covered,
+            isolation: &Report::default(),
             live,
             now: Timestamp::from_second(second).expect("a time"),
         };

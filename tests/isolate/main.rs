@@ -1,0 +1,7 @@
+//! Isolation on a real API server, with ringfence installed from `deploy/`: the synchronous path, the controller, and what
+//! both cost. One installation is shared; each test has namespaces of its own.
+
+mod before_pods;
+mod controller;
+mod cost;
+mod world;
