@@ -182,6 +182,8 @@ fn every_grant_is_taken_by_the_api_server_and_gives_what_it_says() {
             "ci:deployer",
         ],
         vec!["waive", "policychecks/HostAccess", "--cluster", "--user", odd],
+        vec!["use", "isolationprofiles/none", "--cluster", "--user", odd],
+        vec!["manage", "isolationprofiles/ledger", "--cluster", "--group", "a team"],
         vec!["configure", "guardrails/default", "--user", "someone"],
         vec!["own", "segments/ledger", "--cluster", "--user", "someone"],
     ] {

@@ -16,7 +16,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use ringfence_core::guardrails::documents::{CheckName, Consent as Consented};
 use ringfence_core::guardrails::{Guardrails, Source, compile};
-use ringfence_core::model::{GROUP, NamespaceName, Scope, SegmentName, Verb};
+use ringfence_core::model::{GROUP, NamespaceName, ProfileName, Scope, SegmentName, Verb};
 
 use crate::manifests::grants::{self, Subject};
 use crate::manifests::names;
@@ -31,13 +31,14 @@ Examples:
   ringfence grant join segments/payments-db --serviceaccount ci:deployer | kubectl apply -f -
   ringfence grant own segments/payments-db --group team-payments | kubectl apply -f -
   ringfence grant waive policychecks/HostAccess --cluster --group platform | kubectl apply -f -
+  ringfence grant use isolationprofiles/none --cluster --group platform | kubectl apply -f -
   ringfence grant configure guardrails/default --user olga | kubectl apply -f -")]
 pub(super) struct Arguments {
     /// What they may do: join, connect, enter or manage a segment; own one, which is to give these to others; waive a
-    /// check; configure ringfence.
+    /// check; use or manage an isolation profile; configure ringfence.
     #[arg(value_name = "VERB")]
     verb: Word,
-    /// On what: segments/NAME, policychecks/NAME or guardrails/default.
+    /// On what: segments/NAME, policychecks/NAME, isolationprofiles/NAME or guardrails/default.
     #[arg(value_name = "RESOURCE/NAME")]
     target: Target,
     #[command(flatten)]
@@ -93,6 +94,7 @@ enum Word {
 enum Target {
     Segment(SegmentName),
     Check(String),
+    Profile(ProfileName),
     Guardrails,
 }
 
@@ -110,7 +112,7 @@ impl FromStr for Word {
             SEGMENT_VERBS
                 .iter()
                 .map(|(verb, _)| *verb)
-                .chain([Verb::Waive, Verb::Configure])
+                .chain([Verb::Waive, Verb::Use, Verb::Configure])
         };
         verbs()
             .find(|verb| verb.as_str() == text)
@@ -141,10 +143,15 @@ impl FromStr for Target {
                     .map(|_| Self::Check(name.to_owned()))
                     .map_err(|error| error.to_string())
             }
+            // `none` and profiles that are yet to be configured are granted like any other.
+            ("isolationprofiles" | "isolationprofile", name) => ProfileName::new(name)
+                .map(Self::Profile)
+                .map_err(|error| error.to_string()),
             ("guardrails", "default") => Ok(Self::Guardrails),
             ("guardrails", _) => Err("the guardrails are called default: write guardrails/default".to_owned()),
             (other, _) => Err(format!(
-                "nothing is granted on {other:?}: write segments/NAME, policychecks/NAME or guardrails/default"
+                "nothing is granted on {other:?}: write segments/NAME, policychecks/NAME, isolationprofiles/NAME or \
+                 guardrails/default"
             )),
         }
     }
@@ -183,6 +190,9 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let text = match (verb, target) {
         (Word::Verb(Verb::Configure), Target::Guardrails) => grants::configuration(&installed_in.0, &subjects)?,
         (Word::Verb(Verb::Waive), Target::Check(check)) => grants::waiver(&check, &subjects)?,
+        (Word::Verb(verb @ (Verb::Use | Verb::Manage)), Target::Profile(profile)) => {
+            grants::on_profile(verb, &profile, &subjects)?
+        }
         (Word::Own, Target::Segment(segment)) => {
             let scope = consent.of(&segment, &installed_in.0)?;
             grants::ownership(&segment, &scope, &subjects)?
@@ -190,13 +200,15 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         (Word::Verb(verb), Target::Segment(segment)) => {
             let Some((_, meaning)) = SEGMENT_VERBS.iter().find(|(known, _)| *known == verb) else {
                 bail!(
-                    "{verb} is not granted on segments: use waive on policychecks/NAME, configure on guardrails/default"
+                    "{verb} is not granted on segments: use waive on policychecks/NAME, use on isolationprofiles/NAME, \
+                     configure on guardrails/default"
                 );
             };
             let scope = consent.of(&segment, &installed_in.0)?;
             grants::on_segment(verb, meaning, &segment, &scope, &subjects)?
         }
         (_, Target::Check(_)) => bail!("on a check there is `waive` alone"),
+        (_, Target::Profile(_)) => bail!("on an isolation profile there are `use` and `manage`"),
         (_, Target::Guardrails) => bail!("on guardrails/default there is `configure` alone"),
     };
     // Comments are lost on the way to kubectl; these are to be seen.

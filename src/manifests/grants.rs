@@ -5,7 +5,7 @@ mod subject;
 
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, PolicyRule, RoleBinding, RoleRef};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use ringfence_core::model::{GROUP, NamespaceName, Permission, Scope, SegmentName, Verb};
+use ringfence_core::model::{GROUP, NamespaceName, Permission, ProfileName, Scope, SegmentName, Verb};
 use serde::Serialize;
 
 use super::rbac::{ExplainedRole, RoleHead};
@@ -114,17 +114,31 @@ pub fn configuration(namespace: &NamespaceName, subjects: &[Subject]) -> Result<
         "Who is named below passes the self-protection of ringfence: what RBAC lets them write in namespace {namespace}, \
          and of ringfence's objects at the cluster, they may write. It gives no right to write by itself."
     );
-    unpublished(&permission, &about, subjects)
+    unpublished(&permission, &permission.name, &about, subjects)
 }
 
 /// Lets subjects do what a check refuses.
 pub fn waiver(check: &str, subjects: &[Subject]) -> Result<String, Unwritable> {
     let about = format!("Who is named below may do what the check {check} refuses, in every namespace.");
-    unpublished(&Permission::waive(check), &about, subjects)
+    unpublished(&Permission::waive(check), check, &about, subjects)
 }
 
-/// A permission for which no role is published: with a role of its own, which only who holds it may make.
-fn unpublished(permission: &Permission, about: &str, subjects: &[Subject]) -> Result<String, Unwritable> {
+/// Lets subjects `use` an isolation profile, or `manage` what it puts into namespaces.
+pub fn on_profile(verb: Verb, profile: &ProfileName, subjects: &[Subject]) -> Result<String, Unwritable> {
+    let about = if verb == Verb::Manage {
+        format!("Who is named below may change and delete what isolation profile {profile} puts into namespaces.")
+    } else if profile.is_none() {
+        "Who is named below may have namespaces go without the policies of ringfence.".to_owned()
+    } else {
+        format!("Who is named below may put namespaces under isolation profile {profile}, and take them out of it.")
+    };
+    // A segment may have the same name.
+    let role = format!("isolationprofiles:{profile}");
+    unpublished(&Permission::profile(verb, profile.as_str()), &role, &about, subjects)
+}
+
+/// A permission for which no role is published: with a role of its own, called after `on`, which only who holds it may make.
+fn unpublished(permission: &Permission, on: &str, about: &str, subjects: &[Subject]) -> Result<String, Unwritable> {
     let Permission {
         verb,
         group,
@@ -136,7 +150,7 @@ fn unpublished(permission: &Permission, about: &str, subjects: &[Subject]) -> Re
         Scope::Namespace(_) => "Role",
         Scope::Cluster => "ClusterRole",
     };
-    let role = format!("{}{name}:{verb}", roles::PREFIX);
+    let role = format!("{}{on}:{verb}", roles::PREFIX);
     let right = PolicyRule {
         api_groups: Some(vec![(*group).to_owned()]),
         resources: Some(vec![(*resource).to_owned()]),

@@ -55,7 +55,12 @@ fn an_owner_at_the_cluster_may_not_delete_bindings_of_others() {
 fn what_no_role_is_published_for_brings_its_own() {
     let subjects = [Subject::user("olga").expect("valid")];
     let installed_in = NamespaceName::new("ringfence-system").expect("a valid name");
-    let texts = [configuration(&installed_in, &subjects), waiver("HostAccess", &subjects)];
+    let none = ProfileName::new("none").expect("a valid name");
+    let texts = [
+        configuration(&installed_in, &subjects),
+        waiver("HostAccess", &subjects),
+        on_profile(Verb::Use, &none, &subjects),
+    ];
     insta::assert_snapshot!(texts.map(|text| text.expect("can be written")).join("\n"));
 }
 

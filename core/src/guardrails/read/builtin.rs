@@ -2,12 +2,11 @@
 //! whoever takes a name first: only the DNS of kube-system has a default, other peers have to be said.
 
 use super::labels::{Whose, selector};
-use super::network_policy::{address_or_range, ports};
+use super::network_policy::{block, cidrs, ports};
 use super::{namespace, unique};
 use crate::guardrails::documents::{
-    BuiltinOptions, BuiltinPolicy, Direction, EgressRule, IngressRule, IpBlock, LabelSelector,
-    LabelSelectorRequirement, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec, PortNumberOrName, Protocol,
-    SelectorOperator,
+    BuiltinOptions, BuiltinPolicy, Direction, EgressRule, IngressRule, LabelSelector, LabelSelectorRequirement,
+    NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec, PortNumberOrName, Protocol, SelectorOperator,
 };
 use crate::guardrails::place::{Found, Place};
 
@@ -239,18 +238,8 @@ fn peers(
         }),
         _ => peers.extend(pods(&with, options, found)),
     }
-    let at = with.field("addresses");
-    let addresses = options.addresses.iter().flatten().enumerate();
-    let cidrs: Vec<String> = addresses
-        .filter_map(|(position, text)| address_or_range(&at.item(position), text, found))
-        .collect();
-    peers.extend(cidrs.into_iter().map(|cidr| NetworkPolicyPeer {
-        ip_block: Some(IpBlock {
-            cidr,
-            except: Vec::new(),
-        }),
-        ..NetworkPolicyPeer::default()
-    }));
+    let addresses = options.addresses.as_deref().unwrap_or_default();
+    peers.extend(cidrs(&with.field("addresses"), addresses, found).into_iter().map(block));
     let says_nobody =
         options.addresses.is_none() && options.namespaces.is_none() && options.namespace_selector.is_none();
     if let Some(advice) = row(policy).and_then(|row| row.without_peers).filter(|_| says_nobody) {

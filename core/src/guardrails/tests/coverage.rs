@@ -1,7 +1,7 @@
 //! Which namespaces get which policies, and where that can be denied.
 
 use super::{accepted, guardrails_with};
-use crate::guardrails::{Chosen, Coverage, EnforcedNamespaces, Guardrails, Ours};
+use crate::guardrails::{Coverage, EnforcedNamespaces, Guardrails, Ours};
 use crate::model::{Mode, Namespace, Since, Timestamp};
 
 const PROFILES: &str = "
