@@ -1,6 +1,6 @@
 //! What NetworkPolicies (networking.k8s.io/v1) mean: facts only, no judgement. [`Policy::read`] takes a
 //! [`NetworkPolicySpec`] and refuses what the API server refuses; a [`World`] of namespaces, workloads and policies
-//! compiled to a [`Reach`] says who reaches whom on which ports, and why.
+//! compiled to a [`Reach`] says who reaches whom on which ports, and why; [`Changes`] compares two of them.
 //!
 //! The conventions that the API leaves open are said once, on [`Reach`].
 
@@ -21,7 +21,7 @@ pub use connection::{
 };
 pub use policy::{Block, Peer, PeerNamespaces, Peers, Policy, PolicyName, PortRule, Ports, Rule};
 pub use ports::{PortRange, PortSet, protocol_name};
-pub use reach::Reach;
+pub use reach::{Changes, Reach};
 pub use read::{Invalid, Leniency};
 pub use spec::{
     IpBlock, LabelSelector, LabelSelectorRequirement, NetworkPolicyEgressRule, NetworkPolicyIngressRule,

@@ -197,6 +197,10 @@ fn pod() -> impl Strategy<Value = Pod> {
         })
 }
 
+pub(crate) fn pods() -> impl Strategy<Value = Vec<Pod>> {
+    prop::collection::vec(pod(), 1..5)
+}
+
 pub(crate) fn policies() -> impl Strategy<Value = Vec<Object>> {
     prop::collection::vec(policy(), 0..4)
 }

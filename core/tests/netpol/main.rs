@@ -12,8 +12,8 @@ use oracle::{Cluster, Object, Place};
 use proptest::prelude::*;
 use ringfence_core::model::NamespaceName;
 use ringfence_core::netpol::{
-    Connection, End, EndpointId, Ends, Filter, Leniency, NamedPort, PROTOCOLS, Policy, Protocol, Reach, ReachOptions,
-    Unrestricted, Workload, World, protocol_name,
+    Changes, Connection, DifferenceEnd, End, EndpointId, Ends, Filter, Leniency, NamedPort, PROTOCOLS, Policy,
+    PortRange, Protocol, Reach, ReachOptions, Unrestricted, Workload, World, protocol_name,
 };
 
 fn namespace(name: &str) -> NamespaceName {
@@ -257,6 +257,67 @@ proptest! {
             _ => true,
         });
         let found: Vec<Connection> = folded.connections(&Filter::default()).collect();
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_a_change_opens_and_closes_is_what_differs_between_the_worlds(
+        before in generate::case(),
+        policies in generate::policies(),
+        pods in generate::pods(),
+        keeps_pods: bool,
+    ) {
+        let after = Case {
+            policies,
+            pods: if keeps_pods { before.pods.clone() } else { pods },
+            ..before.clone()
+        };
+        let (old, new) = (world(&before), world(&after));
+        let changes = Changes::between(&old, &new, &options(&before));
+        // By name, as the pods of the two worlds are numbered alike: pod 0 is pod 0, even in another namespace.
+        let name = |case: &Case, at: At| match case.pods.get(at) {
+            Some(pod) => format!("{}/pod{at}", pod.namespace),
+            None => ADDRESSES[at - case.pods.len()].to_owned(),
+        };
+        let by_name = |case: &Case, reach: &Reach<'_>| -> BTreeMap<(String, String, Protocol), BTreeSet<u16>> {
+            let found = found(case, reach, reach.connections(&Filter::default())).into_iter();
+            found.map(|((from, to, protocol), (ports, _))| ((name(case, from), name(case, to), protocol), ports)).collect()
+        };
+        let (was, is) = (by_name(&before, changes.before()), by_name(&after, changes.after()));
+        let mut expected = BTreeMap::new();
+        for key in was.keys().chain(is.keys()) {
+            let ports = |side: &BTreeMap<_, BTreeSet<u16>>| side.get(key).cloned().unwrap_or_default();
+            let (opened, closed) = (&ports(&is) - &ports(&was), &ports(&was) - &ports(&is));
+            if !opened.is_empty() || !closed.is_empty() {
+                expected.insert(key.clone(), (opened, closed));
+            }
+        }
+        let mut found = BTreeMap::new();
+        let names = |end: DifferenceEnd| -> Vec<String> {
+            match (end, end.before(), end.after()) {
+                (DifferenceEnd::Outside(net), ..) => {
+                    addresses().iter().filter(|address| net.contains(*address)).map(ToString::to_string).collect()
+                }
+                (_, _, Some(End::Workload(id))) => vec![name(&after, changes.after().endpoint(id).workloads[0])],
+                (_, Some(End::Workload(id)), _) => vec![name(&before, changes.before().endpoint(id).workloads[0])],
+                other => panic!("an end of neither world: {other:?}"),
+            }
+        };
+        let held = |ranges: &[PortRange]| -> BTreeSet<u16> {
+            PORTS.into_iter().filter(|port| ranges.iter().any(|range| (range.first..=range.last).contains(port))).collect()
+        };
+        for difference in changes.differences() {
+            prop_assert!(!difference.opened.is_empty() || !difference.closed.is_empty(), "{:?}", difference);
+            for source in names(difference.source) {
+                for destination in names(difference.destination) {
+                    let key = (source.clone(), destination, difference.protocol);
+                    let again = found.insert(key, (held(&difference.opened), held(&difference.closed)));
+                    prop_assert!(again.is_none(), "said twice: {:?}", difference);
+                }
+            }
+        }
+        // Ports that no PORTS stands for may differ alone.
+        found.retain(|_, (opened, closed)| !opened.is_empty() || !closed.is_empty());
         prop_assert_eq!(found, expected);
     }
 }

@@ -2,6 +2,7 @@
 //! (`group.rs`), peers and rules are numbered and indexed (`peers.rs`, `rules.rs`), and a walk from group to group visits
 //! only those between which something may pass (`walk.rs`); it never looks at every pod against every pod.
 
+mod change;
 mod explain;
 mod flow;
 mod group;
@@ -12,6 +13,7 @@ mod rules;
 mod vocabulary;
 mod walk;
 
+pub use self::change::Changes;
 use self::group::{Group, GroupId};
 use self::names::NamespaceTable;
 use self::peers::{PeerIndex, PeerTable};
