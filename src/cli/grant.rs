@@ -98,8 +98,9 @@ enum Target {
     Guardrails,
 }
 
+/// The name of a namespace.
 #[derive(Debug, Clone)]
-struct NamespaceArgument(NamespaceName);
+pub(super) struct NamespaceArgument(pub(super) NamespaceName);
 
 impl FromStr for Word {
     type Err = String;
@@ -255,7 +256,8 @@ async fn borrowed(kubeconfig: Option<PathBuf>, namespace: &str, account: &str) -
     borrowers::lines(&client, namespace, account).await.map_err(briefly)
 }
 
-async fn config(kubeconfig: Option<PathBuf>) -> anyhow::Result<Config> {
+/// The cluster to ask; default as for kubectl.
+pub(super) async fn config(kubeconfig: Option<PathBuf>) -> anyhow::Result<Config> {
     match kubeconfig {
         Some(file) => {
             let read = Kubeconfig::read_from(&file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -353,6 +355,11 @@ async fn published(client: &Client, segment: &SegmentName) -> anyhow::Result<Sco
 }
 
 async fn configured(client: &Client, segment: &SegmentName, installed_in: &NamespaceName) -> anyhow::Result<Scope> {
+    declared(&guardrails(client, installed_in).await?, segment)
+}
+
+/// The guardrails that our ConfigMap holds.
+pub(super) async fn guardrails(client: &Client, installed_in: &NamespaceName) -> anyhow::Result<Guardrails> {
     let configuration = Api::<ConfigMap>::namespaced(client.clone(), installed_in.as_str());
     let written = configuration.get(names::GUARDRAILS).await.map_err(briefly)?;
     let keys = written
@@ -361,7 +368,7 @@ async fn configured(client: &Client, segment: &SegmentName, installed_in: &Names
         .into_iter()
         .filter(|(key, _)| Path::new(key).extension().is_some_and(|extension| extension == "yaml"));
     let sources: Vec<Source> = keys.map(|(name, text)| Source { name, text }).collect();
-    declared(&compile(&sources)?.guardrails, segment)
+    Ok(compile(&sources)?.guardrails)
 }
 
 /// Without the whole Status that the API server sent.

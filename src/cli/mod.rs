@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand; the only place that prints.
 
+mod audit;
 pub mod demo;
 mod grant;
 pub mod local;
@@ -34,6 +35,8 @@ enum Command {
     Validate(validate::Arguments),
     /// Print the binding that lets somebody use a segment, own one, or configure ringfence.
     Grant(grant::Arguments),
+    /// Say what RBAC would let happen on a cluster, or by manifests.
+    Audit(audit::Arguments),
     /// Print what ringfence is installed by: RBAC, CRDs, Deployment, self-protection.
     Manifests(manifests::Arguments),
 }
@@ -47,6 +50,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Grant(arguments) => grant::run(arguments),
+        Command::Audit(arguments) => Ok(audit::run(arguments)),
         Command::Manifests(arguments) => manifests::run(arguments),
     };
     outcome.unwrap_or_else(|error| {

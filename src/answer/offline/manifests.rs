@@ -18,6 +18,7 @@ use super::acceptance::{
 use super::document::{self, Document, Problem};
 use super::folder::File;
 use super::rbac::Rbac;
+use crate::audit::{Accounts, TOKEN_SECRET};
 use crate::manifests::{names, roles};
 
 /// Everything that is wrong with a set of manifests; shown one a line.
@@ -34,6 +35,8 @@ pub struct Manifests {
     pub namespaces: Arc<Namespaces>,
     /// How many objects of each kind no answer needs.
     pub skipped: BTreeMap<String, usize>,
+    /// The service accounts that are written down.
+    pub accounts: Accounts,
     owners: HashMap<ObjectKey, Arc<Value>>,
     pods: HashMap<(NamespaceName, String), ReachedPod>,
     /// The configured kinds that make pods, beside the built-in ones: API group and plural resource.
@@ -206,6 +209,17 @@ impl Manifests {
                 let namespace: v1::Namespace = decode(document)?;
                 at_cluster(document, &namespace.metadata, places)?;
                 self.add_namespace(document, namespace)?;
+            }
+            (false, "ServiceAccount") if document.api_version == "v1" => {
+                let metadata = metadata(document)?;
+                let namespace = in_namespace(document, &metadata, places)?;
+                let account = (namespace.to_string(), metadata.name.unwrap_or_default());
+                self.accounts.existing.insert(account);
+            }
+            (false, "Secret") if document.value()["type"] == TOKEN_SECRET => {
+                let metadata = metadata(document)?;
+                in_namespace(document, &metadata, places)?;
+                self.accounts.add_token_secret(&metadata);
             }
             (false, "Pod") if document.api_version == "v1" => {
                 let metadata = metadata(document)?;

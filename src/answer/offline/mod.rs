@@ -14,7 +14,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 pub use document::Problem;
 pub use manifests::{Manifests, Problems};
-pub use rbac::{Access, Holder, Rbac};
+pub use rbac::{Access, Binding, EffectiveRule, Holder, PRIVILEGED_GROUP, Rbac, RoleName, covers, covers_name};
 use ringfence_core::model::{Answer, Asked, Identity, Isolated, Permission, Question, Target, Who};
 use serde_json::Value;
 

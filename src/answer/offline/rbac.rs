@@ -2,6 +2,9 @@
 //! evaluates them (kubernetes `pkg/registry/rbac/validation/rule.go`, `plugin/pkg/auth/authorizer/rbac/rbac.go`). Knows
 //! resources alone: non-resource URLs give nothing here.
 
+mod built_in;
+mod effective;
+
 use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
@@ -11,8 +14,10 @@ use k8s_openapi::api::rbac::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use ringfence_core::labels::{InvalidSelector, Operator, Requirement, Selector};
 
+pub use effective::{Binding, EffectiveRule, RoleName, covers, covers_name};
+
 /// The group whose members the API server lets do everything, before any authorizer is asked.
-const PRIVILEGED_GROUP: &str = "system:masters";
+pub const PRIVILEGED_GROUP: &str = "system:masters";
 
 /// What is asked: as in a SubjectAccessReview's `user`, `groups` and `resourceAttributes`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,8 +40,8 @@ pub struct Access<'a> {
     pub namespace: &'a str,
 }
 
-/// Roles and bindings, ready to be asked. Starts with what every cluster has (`cluster-admin`, and `admin`, `edit` and
-/// `view` as far as they aggregate what others label for them; none of the built-in rules has a verb of ringfence).
+/// Roles and bindings, ready to be asked. Starts with the ClusterRoles for people that every cluster has: `cluster-admin`,
+/// `admin`, `edit` and `view`, which also aggregate what others label for them.
 #[derive(Debug, Clone)]
 pub struct Rbac {
     roles: HashMap<(String, String), Vec<PolicyRule>>,
@@ -55,47 +60,26 @@ struct CompiledClusterRole {
 
 impl Default for Rbac {
     fn default() -> Self {
-        let mut rbac = Self {
-            roles: HashMap::new(),
-            cluster_roles: BTreeMap::new(),
-            role_bindings: HashMap::new(),
-            cluster_role_bindings: Vec::new(),
-        };
-        let everything = PolicyRule {
-            api_groups: Some(vec!["*".to_owned()]),
-            resources: Some(vec!["*".to_owned()]),
-            verbs: vec!["*".to_owned()],
-            ..PolicyRule::default()
-        };
-        rbac.cluster_roles.insert(
-            "cluster-admin".to_owned(),
-            CompiledClusterRole {
-                labels: Vec::new(),
-                rules: vec![everything],
-                aggregates: None,
-            },
-        );
-        let aggregate_to = |name: &str| format!("rbac.authorization.k8s.io/aggregate-to-{name}");
-        for (name, also) in [("admin", None), ("edit", Some("admin")), ("view", Some("edit"))] {
-            let requirement = Requirement {
-                key: aggregate_to(name),
-                operator: Operator::In(vec!["true".to_owned()]),
-            };
-            let role = CompiledClusterRole {
-                labels: also
-                    .map(|also| (aggregate_to(also), "true".to_owned()))
-                    .into_iter()
-                    .collect(),
-                rules: Vec::new(),
-                aggregates: Some(vec![Selector::new(vec![requirement])]),
-            };
-            rbac.cluster_roles.insert(name.to_owned(), role);
+        let mut rbac = Self::empty();
+        for role in built_in::cluster_roles() {
+            // Kubernetes' own roles have no selector that could be invalid.
+            let _ = rbac.add_cluster_role(role);
         }
         rbac
     }
 }
 
 impl Rbac {
+    /// Without even what every cluster has: for what is read from one, whole.
+    pub fn empty() -> Self {
+        Self {
+            roles: HashMap::new(),
+            cluster_roles: BTreeMap::new(),
+            role_bindings: HashMap::new(),
+            cluster_role_bindings: Vec::new(),
+        }
+    }
+
     /// Adds a Role; one of the same name and namespace is replaced.
     pub fn add_role(&mut self, role: Role) {
         self.roles.insert(key(&role.metadata), role.rules.unwrap_or_default());
@@ -295,17 +279,7 @@ fn rule_allows(rule: &PolicyRule, access: Access<'_>) -> bool {
         groups: _,
         namespace: _,
     } = access;
-    let lists = |words: &[String], word: &str| words.iter().any(|known| known == "*" || known == word);
-    // resourceNames has no wildcard: "*" there is a name. Absent and empty both mean every name.
-    let names = rule.resource_names.as_deref().unwrap_or_default();
-    lists(&rule.verbs, verb)
-        && lists(rule.api_groups.as_deref().unwrap_or_default(), group)
-        && rule
-            .resources
-            .iter()
-            .flatten()
-            .any(|known| resource_matches(known, resource, subresource))
-        && (names.is_empty() || names.iter().any(|known| known == name))
+    covers(rule, (verb, group, resource, subresource)) && covers_name(rule, name)
 }
 
 /// `*` is every resource with its subresources, `pods` is the object alone, `pods/exec` that subresource, and `*/exec` it

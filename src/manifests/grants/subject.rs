@@ -1,10 +1,12 @@
 //! [`Subject`]: who is granted something, as RBAC names them, with what one should know before granting.
 
+use std::fmt;
+
 use k8s_openapi::api::rbac::v1::Subject as RbacSubject;
 use sha2::{Digest, Sha256};
 
 /// Who is granted something.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
     /// A user, by the name that the API server sees.
     User(String),
@@ -17,6 +19,17 @@ pub enum Subject {
         /// Its name there.
         name: String,
     },
+}
+
+impl fmt::Display for Subject {
+    /// `User olga`, `Group developers`, `ServiceAccount ci:deployer`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(name) => write!(formatter, "User {name}"),
+            Self::Group(name) => write!(formatter, "Group {name}"),
+            Self::ServiceAccount { namespace, name } => write!(formatter, "ServiceAccount {namespace}:{name}"),
+        }
+    }
 }
 
 /// A subject that RBAC would not understand.

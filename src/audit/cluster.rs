@@ -1,0 +1,125 @@
+//! [`read`]: what an audit reads of a live cluster: lists alone, page by page; of Secrets and service accounts only the
+//! metadata.
+
+use std::fmt;
+
+use k8s_openapi::api::core::v1;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::ListParams;
+use kube::{Api, Client};
+use ringfence_core::model::{Namespace, NamespaceName, Namespaces};
+use serde::de::DeserializeOwned;
+
+use super::{Accounts, Evidence, TOKEN_SECRET, Whole};
+use crate::answer::offline::Rbac;
+
+/// Objects a page.
+const PAGE: u32 = 500;
+
+/// A list that could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot list {what}: {source}; run this as somebody who may list roles, bindings, namespaces and service accounts \
+         of the whole cluster, or give manifests of them"
+)]
+pub struct Unreadable {
+    what: &'static str,
+    source: kube::Error,
+}
+
+/// Reads a cluster.
+pub async fn read(client: &Client) -> Result<Evidence, Unreadable> {
+    let (cluster_roles, cluster_bindings, roles, bindings, accounts, namespaces) = tokio::try_join!(
+        all::<ClusterRole>(client, "clusterroles"),
+        all::<ClusterRoleBinding>(client, "clusterrolebindings"),
+        all::<Role>(client, "roles"),
+        all::<RoleBinding>(client, "rolebindings"),
+        metadata::<v1::ServiceAccount>(client, "serviceaccounts"),
+        metadata::<v1::Namespace>(client, "namespaces"),
+    )?;
+    let mut rbac = Rbac::empty();
+    for role in cluster_roles {
+        // One whose selector cannot be read is refused by the API server, so there is none.
+        let _ = rbac.add_cluster_role(role);
+    }
+    cluster_bindings
+        .into_iter()
+        .for_each(|binding| rbac.add_cluster_role_binding(binding));
+    roles.into_iter().for_each(|role| rbac.add_role(role));
+    bindings.into_iter().for_each(|binding| rbac.add_role_binding(binding));
+    let named = |metadata: ObjectMeta| Some((metadata.namespace?, metadata.name?));
+    let mut accounts = Accounts {
+        existing: accounts.into_iter().filter_map(named).collect(),
+        ..Accounts::default()
+    };
+    let mut notes = Vec::new();
+    match token_secrets(client).await {
+        Ok(secrets) => secrets.iter().for_each(|metadata| accounts.add_token_secret(metadata)),
+        Err(error) => notes.push(format!(
+            "whether Secrets hold tokens of service accounts could not be read ({error}), so whoever may read Secrets is not \
+             counted"
+        )),
+    }
+    Ok(Evidence {
+        rbac,
+        accounts,
+        namespaces: namespaces.into_iter().filter_map(namespace).collect::<Namespaces>(),
+        whole: Whole::Cluster,
+        notes,
+    })
+}
+
+fn namespace(metadata: ObjectMeta) -> Option<(NamespaceName, std::sync::Arc<Namespace>)> {
+    let name = NamespaceName::new(metadata.name.as_deref()?).ok()?;
+    let namespace = Namespace {
+        uid: metadata.uid.unwrap_or_default(),
+        labels: metadata.labels.unwrap_or_default().into_iter().collect(),
+        terminating: metadata.deletion_timestamp.is_some(),
+        ..Namespace::default()
+    };
+    Some((name, std::sync::Arc::new(namespace)))
+}
+
+async fn token_secrets(client: &Client) -> Result<Vec<ObjectMeta>, kube::Error> {
+    let of_tokens = ListParams::default().fields(&format!("type={TOKEN_SECRET}"));
+    let found = Api::<v1::Secret>::all(client.clone()).list_metadata(&of_tokens).await?;
+    Ok(found.items.into_iter().map(|secret| secret.metadata).collect())
+}
+
+async fn metadata<K>(client: &Client, what: &'static str) -> Result<Vec<ObjectMeta>, Unreadable>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + fmt::Debug + DeserializeOwned,
+{
+    let api = Api::<K>::all(client.clone());
+    let mut page = ListParams::default().limit(PAGE);
+    let mut found = Vec::new();
+    loop {
+        let list = api
+            .list_metadata(&page)
+            .await
+            .map_err(|source| Unreadable { what, source })?;
+        found.extend(list.items.into_iter().map(|object| object.metadata));
+        match list.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(found),
+        }
+    }
+}
+
+async fn all<K>(client: &Client, what: &'static str) -> Result<Vec<K>, Unreadable>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + fmt::Debug + DeserializeOwned,
+{
+    let api = Api::<K>::all(client.clone());
+    let mut page = ListParams::default().limit(PAGE);
+    let mut found = Vec::new();
+    loop {
+        let list = api.list(&page).await.map_err(|source| Unreadable { what, source })?;
+        found.extend(list.items);
+        match list.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(found),
+        }
+    }
+}
