@@ -157,7 +157,8 @@ fn what_is_published_is_kept_whole_and_shown() {
     assert_eq!(
         columns,
         [
-            "NAME", "MEMBERS", "MEMBER", "PODS", "CLIENTS", "CLIENT", "PODS", "ISOLATED", "MODE", "CONSENT", "AGE"
+            "NAME", "MEMBERS", "MEMBER", "PODS", "CLIENTS", "CLIENT", "PODS", "UNJUDGED", "ISOLATED", "MODE",
+            "CONSENT", "AGE"
         ]
     );
     for shown in ["payments-db", "app=hollowdb in payments", "Enforce", "payments "] {

@@ -18,6 +18,7 @@ pub struct Metrics {
     pub(super) namespaces: Gauge,
     /// 1 where this replica is the leader.
     pub(super) leader: Gauge,
+    unjudged: Family<OfSegment, Gauge>,
     watch_errors: Family<Watch, Counter>,
     passes: Family<Pass, Counter>,
 }
@@ -25,6 +26,11 @@ pub struct Metrics {
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Revision {
     revision: String,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfSegment {
+    segment: String,
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -57,6 +63,11 @@ impl Metrics {
         registry.register("namespaces", "Namespaces as last seen", metrics.namespaces.clone());
         registry.register("leader", "1 where this replica is the leader", metrics.leader.clone());
         registry.register(
+            "unjudged_templates",
+            "Templates that stood before their segment was enforced, by segment; told by the leader",
+            metrics.unjudged.clone(),
+        );
+        registry.register(
             "watch_errors",
             "Errors of watches; each is retried",
             metrics.watch_errors.clone(),
@@ -74,6 +85,14 @@ impl Metrics {
         self.info.clear();
         let revision = revision.to_owned();
         self.info.get_or_create(&Revision { revision }).set(1);
+    }
+
+    /// Tells how many templates stood before their segment was enforced, by segment; of others nothing is told any longer.
+    pub(super) fn unjudged(&self, counts: impl Iterator<Item = (String, i64)>) {
+        self.unjudged.clear();
+        for (segment, count) in counts {
+            self.unjudged.get_or_create(&OfSegment { segment }).set(count);
+        }
     }
 
     /// The errors of one watch.

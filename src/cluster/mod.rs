@@ -38,7 +38,7 @@ pub(crate) use self::mirror::Mirror;
 pub use self::mirror::WatchEnded;
 
 use self::configuration::Standing;
-use self::duties::{ClusterRoles, EnforcedSince, Events, LastGood, Published, ServedWebhooks};
+use self::duties::{ClusterRoles, EnforcedSince, Events, LastGood, Published, ServedWebhooks, Unjudged};
 use self::leader::Candidate;
 use self::snapshot::Keeper;
 use crate::Current;
@@ -217,12 +217,14 @@ impl Duties {
             metrics,
             isolation,
         } = self;
+        let unjudged = watch::Sender::new(None);
         let report = watch::Sender::new(Report::default());
         let published = Published::new(
             clients,
             current.clone(),
             standing.subscribe(),
             report.subscribe(),
+            unjudged.subscribe(),
             metrics,
         );
         let controller = Controller::new(
@@ -248,6 +250,13 @@ impl Duties {
             )),
             self.keep(published),
             ("isolation", controller.run().map_err(Error::from).boxed()),
+            self.keep(Unjudged::new(
+                clients,
+                current.clone(),
+                standing.subscribe(),
+                unjudged,
+                metrics,
+            )),
         ]
     }
 

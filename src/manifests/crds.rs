@@ -115,6 +115,7 @@ const PUBLISHED: [Published; 4] = [
             column("Member Pods", "integer", ".status.memberPods"),
             column("Clients", "string", ".status.clients"),
             column("Client Pods", "integer", ".status.clientPods"),
+            column("Unjudged", "integer", ".status.unjudgedTemplates"),
             column("Isolated", "string", ".status.isolated"),
             column("Mode", "string", ".status.mode"),
             column("Consent", "string", ".status.consent"),

@@ -72,6 +72,13 @@ pub struct SegmentStatus {
     /// How many pods that have not ended its policies let in; absent where they have not been counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_pods: Option<i64>,
+    /// How many templates stood before it was enforced, so that nobody was asked for them; absent where it is not enforced,
+    /// or where that has not been looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unjudged_templates: Option<i64>,
+    /// The first few of them, e.g. `deployments.apps web/front`. Whoever writes one again is asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unjudged: Vec<String>,
     /// Whether policies isolate the members; absent where that has not been looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolated: Option<String>,
@@ -196,6 +203,8 @@ pub fn published_segments(guardrails: &Guardrails) -> Vec<PublishedSegment> {
             clients: in_short(&segment.clients),
             member_pods: None,
             client_pods: None,
+            unjudged_templates: None,
+            unjudged: Vec::new(),
             isolated: None,
             conditions: Vec::new(),
         };

@@ -98,8 +98,8 @@ pub(super) const GATHERED: &[Gathered] = &[
     Gathered {
         name: names::WORKLOADS,
         label: "ringfence.dev/aggregate-to-workloads",
-        about: "Label a ClusterRole ringfence.dev/aggregate-to-workloads=true that gives get on a custom kind of \
-                spec.workloads, so that ringfence can read the owners of pods",
+        about: "Label a ClusterRole ringfence.dev/aggregate-to-workloads=true that gives get and list on a custom \
+                kind of spec.workloads, so that ringfence can read the owners of pods",
     },
     Gathered {
         name: names::POLICIES,

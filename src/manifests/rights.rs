@@ -98,24 +98,26 @@ fn reading() -> Vec<Right> {
             &["get"],
             "The same, for API servers that dial by Endpoints.",
         ),
-        read("apps", &["controllerrevisions", "deployments"], &["get"], owner),
+        read("apps", &["controllerrevisions"], &["get"], owner),
+        read("batch", &["jobs"], &["get"], "The same for owners of this kind."),
         read(
             "apps",
-            &["daemonsets", "replicasets", "statefulsets"],
+            &["daemonsets", "deployments", "replicasets", "statefulsets"],
             &["get", "list"],
-            "The same for owners of these kinds; and list those that a planted revision or a rollback could reach.",
+            "The same for owners of these kinds; and list those that a planted revision or a rollback could reach, and those \
+             whose template stood before it was judged.",
         ),
         read(
             "batch",
-            &["cronjobs", "jobs"],
-            &["get"],
-            "The same for owners of these kinds.",
+            &["cronjobs"],
+            &["get", "list"],
+            "The same for owners of this kind; and list those whose template stood before it was judged.",
         ),
         read(
             "",
             &["replicationcontrollers"],
-            &["get"],
-            "The same for owners of this kind.",
+            &["get", "list"],
+            "The same for owners of this kind; and list those whose template stood before it was judged.",
         ),
     ]
 }

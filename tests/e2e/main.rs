@@ -15,4 +15,5 @@ mod placements;
 mod recipe;
 mod staleness;
 mod story;
+mod unjudged;
 mod world;

@@ -73,6 +73,12 @@ impl Since {
         Some(self.isolation?.max(self.rollout.of(namespace)?))
     }
 
+    /// Whether it is known of every clause of a segment since when it is enforced.
+    pub fn knows(&self, segment: &Segment) -> bool {
+        let known = self.segments.get(&segment.name);
+        fingerprints(segment).all(|clause| known.is_some_and(|known| known.contains_key(&clause)))
+    }
+
     /// What is to be kept once these guardrails are in force: what was enforced before keeps its time, what is from now on
     /// gets `now`, what is not has none. A clause that was changed is another one.
     #[must_use]

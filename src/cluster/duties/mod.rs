@@ -5,6 +5,7 @@ mod enforced_since;
 mod events;
 mod last_good;
 mod published;
+mod unjudged;
 mod webhooks;
 
 pub(super) use cluster_roles::ClusterRoles;
@@ -12,6 +13,7 @@ pub(super) use enforced_since::EnforcedSince;
 pub(super) use events::Events;
 pub(super) use last_good::LastGood;
 pub(super) use published::Published;
+pub(super) use unjudged::Unjudged;
 pub(super) use webhooks::ServedWebhooks;
 
 use futures::StreamExt;

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use self::objects::{PUBLISHED, Row, View, Wanted};
 use self::pods::{Covered, PodKey, PodLabels, Pods};
+use super::unjudged::Told;
 use super::{FIELD_MANAGER, all, doing, is_ours};
 use crate::Current;
 use crate::cluster::configuration::{InForce, Standing};
@@ -38,6 +39,7 @@ pub(in crate::cluster) struct Published {
     current: Current,
     standing: watch::Receiver<Standing>,
     isolation: watch::Receiver<Report>,
+    unjudged: watch::Receiver<Told>,
     /// When pods were counted last, and when they are to be counted again because some came or went.
     counted: Option<Instant>,
     count_at: Option<Instant>,
@@ -65,6 +67,7 @@ impl Published {
         current: Current,
         standing: watch::Receiver<Standing>,
         isolation: watch::Receiver<Report>,
+        unjudged: watch::Receiver<Told>,
         metrics: &Metrics,
     ) -> Self {
         Self {
@@ -73,6 +76,7 @@ impl Published {
             current,
             standing,
             isolation,
+            unjudged,
             counted: None,
             count_at: None,
         }
@@ -211,6 +215,7 @@ impl Duty for Published {
             None => None,
         };
         let isolation = self.isolation.borrow().clone();
+        let unjudged = self.unjudged.borrow().clone();
         let mut written = Vec::new();
         for kind in &self.kinds {
             let Some(live) = kind.live.objects() else {
@@ -221,6 +226,7 @@ impl Duty for Published {
                 standing: &standing,
                 covered: covered.as_deref(),
                 isolation: &isolation,
+                unjudged: unjudged.as_deref(),
                 live,
                 now: Timestamp::now(),
             };
@@ -241,6 +247,7 @@ impl Duty for Published {
                 (changed, ..) = select_all(kinds) => return Ok(changed?),
                 () = changed(&mut self.standing) => return Ok(()),
                 () = changed(&mut self.isolation) => return Ok(()),
+                () = changed(&mut self.unjudged) => return Ok(()),
                 () = at(self.count_at) => return Ok(()),
                 changed = self.pods.changed() => {
                     changed?;

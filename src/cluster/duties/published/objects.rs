@@ -6,11 +6,12 @@ use hashbrown::HashMap;
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 use kube::core::{ApiResource, Object};
-use ringfence_core::model::ProfileName;
+use ringfence_core::model::{Mode, ProfileName, SegmentName};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::super::holds;
+use super::super::unjudged::{BySegment, OfSegment};
 use super::pods::Covered;
 use crate::cluster::configuration::{InForce, Standing, Trouble};
 use crate::isolate::{ProfileReport, Report};
@@ -57,6 +58,8 @@ pub(super) struct View<'a> {
     pub(super) covered: Option<&'a [Covered]>,
     /// How it stands with the namespaces of profiles; empty until they have been looked at.
     pub(super) isolation: &'a Report,
+    /// None until workloads have been gone through.
+    pub(super) unjudged: Option<&'a BySegment>,
     /// The objects of this kind as they stand.
     pub(super) live: &'a HashMap<String, DynamicObject>,
     pub(super) now: Timestamp,
@@ -89,6 +92,20 @@ fn segments(view: &View<'_>) -> Vec<Wanted> {
                 let before: SegmentStatus = status_of(view.live.get(&name)).unwrap_or_default();
                 status.member_pods = counted.map_or(before.member_pods, |counted| Some(counted.members));
                 status.client_pods = counted.map_or(before.client_pods, |counted| Some(counted.clients));
+                match view.unjudged {
+                    Some(unjudged) => {
+                        let of = SegmentName::new(&name)
+                            .ok()
+                            .and_then(|name| unjudged.get(&name).cloned());
+                        let OfSegment { count, names } = of.unwrap_or_default();
+                        status.unjudged_templates = (status.mode == Mode::Enforce).then_some(count);
+                        status.unjudged = names;
+                    }
+                    None => {
+                        status.unjudged_templates = before.unjudged_templates;
+                        status.unjudged = before.unjudged;
+                    }
+                }
                 status.isolated = Some("Unknown".to_owned());
             }
             Wanted::of(&object)
@@ -299,6 +316,7 @@ spec:
             standing: &standing,
             covered,
             isolation: &Report::default(),
+            unjudged: None,
             live,
             now: Timestamp::from_second(second).expect("a time"),
         };
