@@ -29,15 +29,25 @@ pub(super) fn judge(context: &Context<'_, '_>) -> Vec<Finding> {
     if !creates_pod(request) {
         return Vec::new();
     }
+    finding(request, mode, asked(context, mode)).into_iter().collect()
+}
+
+/// How it stands with the policies of the namespace of a pod that is created, after those that did not stand were applied
+/// where that may be done.
+pub(super) fn asked<'c>(context: &Context<'c, '_>, mode: Mode) -> Known<&'c Isolated> {
     let isolate = match mode {
-        Mode::Enforce if !request.dry_run => Isolate::Apply,
+        Mode::Enforce if !context.request.dry_run => Isolate::Apply,
         _ => Isolate::Look,
     };
-    let isolated = match NamespaceName::new(namespace) {
+    looked(context, isolate, mode)
+}
+
+/// How it stands with the policies of the request's namespace.
+pub(super) fn looked<'c>(context: &Context<'c, '_>, isolate: Isolate, mode: Mode) -> Known<&'c Isolated> {
+    match NamespaceName::new(&context.request.subject.namespace) {
         Ok(name) => context.isolated(name, isolate, mode),
         Err(error) => Known::Failed(error.to_string()),
-    };
-    finding(request, mode, isolated).into_iter().collect()
+    }
 }
 
 fn creates_pod(request: &Request<'_>) -> bool {
@@ -52,8 +62,8 @@ fn finding(request: &Request<'_>, mode: Mode, isolated: Known<&Isolated>) -> Opt
             return None;
         }
         // The request that this one tries out would have them applied.
-        Known::Yes(Isolated::Missing(_)) if request.dry_run && mode == Mode::Enforce => return None,
-        Known::Yes(Isolated::Missing(policies)) => (Reason::NotIsolated, missing(policies)),
+        Known::Yes(Isolated::Missing { .. }) if request.dry_run && mode == Mode::Enforce => return None,
+        Known::Yes(Isolated::Missing { policies, .. }) => (Reason::NotIsolated, missing(policies)),
         Known::Yes(Isolated::Refused(why)) => (Reason::Refused, format!("its policies could not be applied: {why}")),
         Known::Failed(why) => (Reason::Unanswered, why),
     };

@@ -33,7 +33,7 @@ fn explained(request: &Request<'_>, finding: &Finding) -> String {
         Reason::Unanswered => format!(
             "{subject} {what} for now: whether user {user} holds the permission could not be found out. Try again."
         ),
-        Reason::Refused | Reason::NotIsolated => format!("{subject} {what}."),
+        Reason::Refused | Reason::NotIsolated | Reason::NotSettled { .. } => format!("{subject} {what}."),
         _ => format!("{subject} {what}: user {user} lacks the permission."),
     };
     text.push_str(&format!("\n  why:   {}", finding.why));

@@ -17,11 +17,14 @@ mod provenance;
 mod rollback;
 mod segments;
 mod separation_of_duties;
+mod settle;
 mod unjudged;
 
 use std::cmp::Reverse;
 
 use context::Context;
+
+pub use settle::{Gates, Gating, gate};
 
 pub use self::unjudged::{unjudged, written};
 
@@ -115,6 +118,12 @@ pub const RULES: &[Rule] = &[
         stage: Stage::Prepare,
         judge: isolation::judge,
     },
+    // Asks what the rule on isolation asks, and so costs nothing.
+    Rule {
+        name: settle::NAME,
+        stage: Stage::Prepare,
+        judge: settle::judge,
+    },
 ];
 
 /// Decides one request by the snapshot and what is known so far. Pure: the same input gives the same step.
@@ -181,10 +190,10 @@ fn conclude(request: &Request<'_>, mut findings: Vec<Finding>) -> Decision {
         Verdict::Allow
     } else {
         let text = message::denial(request, &denying);
-        if denying.iter().all(|finding| finding.reason == Reason::Unanswered) {
-            Verdict::Retry(text, RetryAfter(1))
-        } else {
-            Verdict::Deny(text)
+        let passing: Option<Vec<RetryAfter>> = denying.iter().map(|finding| finding.reason.retry_after()).collect();
+        match passing.and_then(|passing| passing.into_iter().max()) {
+            Some(after) => Verdict::Retry(text, after),
+            None => Verdict::Deny(text),
         }
     };
     let warnings = findings

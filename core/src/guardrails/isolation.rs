@@ -18,6 +18,10 @@ pub const ISOLATION_LABEL: &str = "ringfence.dev/isolation";
 /// The label of an injected object that names its profile.
 pub const PROFILE_LABEL: &str = "ringfence.dev/profile";
 
+/// The scheduling gate behind which the first pods of a namespace wait until its policies are as old as its profile's
+/// `settle` wants.
+pub const SETTLE_GATE: &str = "ringfence.dev/settle";
+
 /// What the name of every injected object begins with. Such names are ringfence's alone.
 pub const RESERVED_PREFIX: &str = "ringfence-";
 
@@ -205,6 +209,13 @@ impl Guardrails {
     pub fn isolation_mode(&self, namespace: &str) -> Option<Mode> {
         let isolation = self.isolation.as_ref()?;
         (!self.system_namespaces.contains(namespace)).then(|| self.rollout.cap(namespace, isolation.mode))
+    }
+
+    /// Whether pods may have to wait for policies to settle in a namespace of this name: where isolation is enforced there,
+    /// and some profile wants it.
+    pub fn settles(&self, namespace: &str) -> bool {
+        self.isolation_mode(namespace) == Some(Mode::Enforce)
+            && self.profiles.values().any(|profile| profile.settle.is_some())
     }
 
     /// Whether a namespace of this name gets policies, and which. One that was there before isolation was enforced in it is

@@ -27,7 +27,7 @@ pub use documents::{CheckName, ExistingNamespaces};
 pub use file::{ConfigMap, FileContents, is_source_key};
 pub use isolation::{
     Chosen, Coverage, DESCRIPTION_ANNOTATION, ISOLATION_LABEL, InjectedManifest, InjectedPolicy, Isolation, MANAGED_BY,
-    Ours, PROFILE_LABEL, Profile, RESERVED_PREFIX,
+    Ours, PROFILE_LABEL, Profile, RESERVED_PREFIX, SETTLE_GATE,
 };
 pub use policy_kind::PolicyKind;
 pub use problem::{Notice, Problem, Problems, Source};

@@ -25,7 +25,7 @@ pub enum Verdict {
 }
 
 /// After how many seconds a client should try again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RetryAfter(pub u32);
 
 impl Decision {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Mode, Permission, SegmentName};
+use super::{Mode, Permission, RetryAfter, SegmentName};
 
 /// The name of a rule, as in RULES and in docs/rules.md.
 pub type RuleName = &'static str;
@@ -46,6 +46,11 @@ pub enum Reason {
     Refused,
     /// The policies of the namespace do not stand.
     NotIsolated,
+    /// The policies of the namespace are younger than they are to be, for so long still.
+    NotSettled {
+        /// How long.
+        seconds: u32,
+    },
     /// What had to be known could not be learned (no answer, no read, no decode).
     Unanswered,
 }
@@ -55,7 +60,9 @@ impl Reason {
     pub fn refuses(self) -> bool {
         match self {
             Self::UnjudgedTemplate | Self::Permitted | Self::Inherited => false,
-            Self::LacksPermission | Self::Refused | Self::NotIsolated | Self::Unanswered => true,
+            Self::LacksPermission | Self::Refused | Self::NotIsolated | Self::NotSettled { .. } | Self::Unanswered => {
+                true
+            }
         }
     }
 
@@ -68,7 +75,22 @@ impl Reason {
             Self::LacksPermission => "LacksPermission",
             Self::Refused => "Refused",
             Self::NotIsolated => "NotIsolated",
+            Self::NotSettled { .. } => "NotSettled",
             Self::Unanswered => "Unanswered",
+        }
+    }
+
+    /// When to try again, where it passes by itself.
+    pub fn retry_after(self) -> Option<RetryAfter> {
+        match self {
+            Self::Unanswered => Some(RetryAfter(1)),
+            Self::NotSettled { seconds } => Some(RetryAfter(seconds)),
+            Self::UnjudgedTemplate
+            | Self::Permitted
+            | Self::Inherited
+            | Self::LacksPermission
+            | Self::Refused
+            | Self::NotIsolated => None,
         }
     }
 }

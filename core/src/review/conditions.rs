@@ -2,14 +2,14 @@
 //! or take a policy out of force, passes by at the API server and costs nothing.
 
 use super::object::{HARMLESS_TEMPLATE_ANNOTATIONS, ROLLBACK_ANNOTATION};
-use crate::guardrails::{MANAGED_BY, RESERVED_PREFIX};
+use crate::guardrails::{MANAGED_BY, RESERVED_PREFIX, SETTLE_GATE};
 
 /// Which requests of a path reach us: what cannot change a placement passes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
     /// All.
     Always,
-    /// A pod whose labels or images change.
+    /// A pod whose labels or images change, or that loses the gate behind which it waits for policies to settle.
     PodChanges,
     /// An object whose template at this CEL path changes in labels, annotations that matter, or spec.
     TemplateChanges(&'static str),
@@ -52,10 +52,14 @@ fn pod_changes() -> String {
     let images =
         |object: &str, field: &str| format!("{object}.spec.?{field}.orValue([]).map(c, c.?image.orValue(\"\"))");
     let differ = |field: &str| format!("{} != {}", images("object", field), images("oldObject", field));
+    let gated =
+        |object: &str| format!("{object}.spec.?schedulingGates.orValue([]).exists(g, g.name == \"{SETTLE_GATE}\")");
     format!(
-        "request.operation != \"UPDATE\" || {LABELS_DIFFER} || {} || {}",
+        "request.operation != \"UPDATE\" || {LABELS_DIFFER} || {} || {} || ({} && !{})",
         differ("containers"),
-        differ("initContainers")
+        differ("initContainers"),
+        gated("oldObject"),
+        gated("object"),
     )
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::text::Text;
+use crate::guardrails::SETTLE_GATE;
 use crate::model::PodSpecText;
 
 #[derive(Debug, Default, Deserialize)]
@@ -57,6 +58,21 @@ struct Volume<'a> {
     host_path: Option<serde::de::IgnoredAny>,
 }
 
+/// What a pod waits behind before it is scheduled.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Scheduling<'a> {
+    #[serde(borrow)]
+    scheduling_gates: Option<Vec<SchedulingGate<'a>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct SchedulingGate<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+}
+
 /// Images by container name.
 pub type Images<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
@@ -83,6 +99,21 @@ impl<'a> PodSpecText<'a> {
             .into_iter()
             .chain(init_containers.unwrap_or_default());
         Ok(all.map(|container| (container.name.0, container.image.0)).collect())
+    }
+
+    /// The names of its scheduling gates. An error where the text is no pod spec.
+    pub fn gates(self) -> Result<Vec<Cow<'a, str>>, serde_json::Error> {
+        if self.0.is_empty() {
+            return Ok(Vec::new());
+        }
+        let scheduling = serde_json::from_str::<Option<Scheduling<'a>>>(self.0)?.unwrap_or_default();
+        let gates = scheduling.scheduling_gates.unwrap_or_default();
+        Ok(gates.into_iter().map(|gate| gate.name.0).collect())
+    }
+
+    /// Whether it has the gate behind which first pods wait. An error where the text is no pod spec.
+    pub fn is_gated(self) -> Result<bool, serde_json::Error> {
+        Ok(self.gates()?.iter().any(|gate| gate == SETTLE_GATE))
     }
 
     /// What of it steps around NetworkPolicies, in words, each once and sorted: `hostNetwork`, `privileged container

@@ -69,7 +69,7 @@ impl Answerer for Offline {
                     Question::Templates(reference) => Answer::Templates(manifests.templates(reference)),
                     Question::Reached(target) => reached(&manifests, target),
                     // What a namespace lacks ringfence applies: with these manifests applied its policies stand.
-                    Question::Isolated(..) => Answer::Isolated(Isolated::Stands { youngest: None }),
+                    Question::Isolated(..) => Answer::Isolated(Isolated::Stands { settles_in: None }),
                 };
                 (question, answer)
             })

@@ -41,8 +41,8 @@ fn answered(namespace: &str, isolate: Isolate, isolated: Isolated) -> (Question,
 
 #[rstest]
 #[case(Isolated::Exempt)]
-#[case(Isolated::Stands { youngest: None })]
-#[case(Isolated::Applied { youngest: None })]
+#[case(Isolated::Stands { settles_in: None })]
+#[case(Isolated::Applied { settles_in: None })]
 fn a_pod_comes_once_its_namespaces_policies_stand(#[case] isolated: Isolated) {
     let known = [answered("web", Isolate::Apply, isolated)];
     let (decision, rounds) = run(&enforcing(), &pod("web"), &known);
@@ -87,7 +87,14 @@ fn where_nothing_is_enforced_nothing_is_written(#[case] settings: &str, #[case] 
         "ringfence-default-deny-ingress".to_owned(),
         "ringfence-allow-dns".to_owned(),
     ];
-    let known = [answered("web", Isolate::Look, Isolated::Missing(missing))];
+    let known = [answered(
+        "web",
+        Isolate::Look,
+        Isolated::Missing {
+            policies: missing,
+            settles_in: None,
+        },
+    )];
     let (decision, rounds) = run(&isolating(settings), &pod("web"), &known);
     assert_eq!(
         (decision.outcome(), rounds),
@@ -116,7 +123,10 @@ fn a_dry_run_writes_nothing_and_is_let_in_as_the_real_one_would_be() {
         dry_run: true,
         ..pod("web")
     };
-    let missing = Isolated::Missing(vec!["ringfence-default-deny-ingress".to_owned()]);
+    let missing = Isolated::Missing {
+        policies: vec!["ringfence-default-deny-ingress".to_owned()],
+        settles_in: None,
+    };
     let known = [answered("web", Isolate::Look, missing)];
     assert_eq!(run(&enforcing(), &request, &known).0, Decision::plain_allow());
 }
@@ -129,7 +139,7 @@ fn a_refused_pod_causes_no_write() {
     assert!(!run(&snapshot, &request, &refused).0.allowed());
     let known = [
         (in_payments(Verb::Join), Answer::Allowed(true)),
-        answered("payments", Isolate::Apply, Isolated::Stands { youngest: None }),
+        answered("payments", Isolate::Apply, Isolated::Stands { settles_in: None }),
     ];
     let (decision, rounds) = run(&snapshot, &request, &known);
     assert!(decision.allowed());

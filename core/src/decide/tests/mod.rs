@@ -4,6 +4,7 @@ mod duties;
 mod isolation;
 mod manage;
 mod paths;
+mod settle;
 mod unjudged;
 
 use std::collections::BTreeMap;
