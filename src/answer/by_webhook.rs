@@ -19,7 +19,7 @@ impl<G: Reviewer, C: Reviewer> Reviewer for ByWebhook<G, C> {
     async fn review(&self, webhook: Webhook, body: Bytes) -> Reply {
         match webhook {
             Webhook::Config => self.config.review(webhook, body).await,
-            Webhook::Workloads | Webhook::Namespaces | Webhook::NetworkPolicies | Webhook::Open => {
+            Webhook::Workloads | Webhook::Namespaces | Webhook::NetworkPolicies | Webhook::Mutate | Webhook::Open => {
                 self.guard.review(webhook, body).await
             }
         }

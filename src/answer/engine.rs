@@ -25,7 +25,7 @@ const NOT_READY: &str = "ringfence is not ready: no configuration is in force ye
 /// Decides reviews by the snapshot in force.
 #[derive(Debug)]
 pub struct Engine<A> {
-    current: Current,
+    pub(super) current: Current,
     answerer: A,
     recorder: Arc<Recorder>,
 }
@@ -58,7 +58,13 @@ impl<A: Answerer> Engine<A> {
     }
 
     /// Has the questions of one round answered. Those that are not, in time or at all, are answered with that.
-    async fn answer(&self, request: &Request<'_>, asked: Vec<Asked>, received: Instant, answers: &mut Answers) {
+    pub(super) async fn answer(
+        &self,
+        request: &Request<'_>,
+        asked: Vec<Asked>,
+        received: Instant,
+        answers: &mut Answers,
+    ) {
         let received = received.into_std();
         let questions: Vec<Question> = asked.iter().map(|asked| asked.question.clone()).collect();
         let strongest = asked.iter().map(|asked| asked.mode).max().unwrap_or_default();
@@ -107,6 +113,9 @@ impl<A: Answerer> Engine<A> {
 impl<A: Answerer> Reviewer for Engine<A> {
     async fn review(&self, webhook: Webhook, body: Bytes) -> Reply {
         let received = Instant::now();
+        if webhook == Webhook::Mutate {
+            return self.gate(&body, received).await;
+        }
         let snapshot = self.current.load();
         let custom = snapshot
             .as_ref()

@@ -4,6 +4,7 @@
 mod by_webhook;
 mod calls;
 mod engine;
+mod gating;
 mod live;
 mod metrics;
 pub mod offline;

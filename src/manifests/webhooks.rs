@@ -132,7 +132,7 @@ fn guard(entry: &Entry, guardrails: &Guardrails, endpoint: &Endpoint) -> Validat
     let enforced = match entry.rows {
         Webhook::Namespaces => guardrails.enforced_on_namespaces(),
         Webhook::NetworkPolicies => guardrails.enforced_on_policies(),
-        Webhook::Workloads | Webhook::Open | Webhook::Config => guardrails.enforced(),
+        Webhook::Workloads | Webhook::Mutate | Webhook::Open | Webhook::Config => guardrails.enforced(),
     };
     let rows = rows(entry, guardrails, &enforced);
     let mut conditions = vec![not_ourselves(endpoint)];

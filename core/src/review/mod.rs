@@ -21,7 +21,7 @@ pub use decode::{CustomKinds, Undecodable, decode};
 pub use object::{HARMLESS_TEMPLATE_ANNOTATIONS, ROLLBACK_ANNOTATION};
 pub use owned::owner_of;
 pub use paths::{Shape, WRITE_PATHS, WritePath};
-pub use respond::{respond, respond_invalid};
+pub use respond::{respond, respond_invalid, respond_patched};
 pub use spec::Images;
 pub use webhook::{Failure, Webhook};
 

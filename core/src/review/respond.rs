@@ -21,6 +21,11 @@ struct Response<'a> {
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    /// JSON in base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     warnings: &'a [String],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -78,6 +83,8 @@ pub fn respond(uid: &str, decision: &Decision, audit_annotations: &BTreeMap<Stri
         uid,
         allowed: decision.allowed(),
         status,
+        patch_type: None,
+        patch: None,
         warnings: &decision.warnings,
         audit_annotations,
     })
@@ -90,6 +97,21 @@ pub fn respond_invalid(uid: &str, message: &str) -> Vec<u8> {
         uid,
         allowed: false,
         status,
+        patch_type: None,
+        patch: None,
+        warnings: &[],
+        audit_annotations: &BTreeMap::new(),
+    })
+}
+
+/// What a mutating webhook answers, as JSON: let in, changed by this JSON patch (RFC 6902) in base64, or as it is.
+pub fn respond_patched(uid: &str, patch: Option<&str>) -> Vec<u8> {
+    write(Response {
+        uid,
+        allowed: true,
+        status: None,
+        patch_type: patch.map(|_| "JSONPatch"),
+        patch,
         warnings: &[],
         audit_annotations: &BTreeMap::new(),
     })

@@ -9,6 +9,8 @@ pub enum Webhook {
     Namespaces,
     /// `networkpolicies.guard.ringfence.dev`: fails closed where something can be enforced.
     NetworkPolicies,
+    /// `mutate.ringfence.dev`: puts a scheduling gate on first pods, and judges nothing.
+    Mutate,
     /// `open.guard.ringfence.dev`: the same rules where nothing can be enforced, and in system namespaces.
     Open,
     /// `config.guard.ringfence.dev`: the content of our ConfigMap.
@@ -16,8 +18,9 @@ pub enum Webhook {
 }
 
 impl Webhook {
-    /// All of them, in the order of the served configuration.
-    pub const ALL: [Self; 5] = [
+    /// All of them, in the order of the served configurations.
+    pub const ALL: [Self; 6] = [
+        Self::Mutate,
         Self::Workloads,
         Self::Namespaces,
         Self::NetworkPolicies,
@@ -31,6 +34,7 @@ impl Webhook {
             Self::Workloads => "workloads.guard.ringfence.dev",
             Self::Namespaces => "namespaces.guard.ringfence.dev",
             Self::NetworkPolicies => "networkpolicies.guard.ringfence.dev",
+            Self::Mutate => "mutate.ringfence.dev",
             Self::Open => "open.guard.ringfence.dev",
             Self::Config => "config.guard.ringfence.dev",
         }
@@ -42,6 +46,7 @@ impl Webhook {
             Self::Workloads => "workloads",
             Self::Namespaces => "namespaces",
             Self::NetworkPolicies => "networkpolicies",
+            Self::Mutate => "mutate",
             Self::Open => "open",
             Self::Config => "config",
         }
@@ -56,7 +61,7 @@ impl Webhook {
     pub fn fails(self) -> Failure {
         match self {
             Self::Workloads | Self::Namespaces | Self::NetworkPolicies | Self::Config => Failure::Closed,
-            Self::Open => Failure::Open,
+            Self::Open | Self::Mutate => Failure::Open,
         }
     }
 }

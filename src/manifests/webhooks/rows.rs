@@ -36,7 +36,7 @@ pub(super) fn rows<'g>(entry: &Entry, guardrails: &'g Guardrails, enforced: &Enf
     let custom = match entry.rows {
         Webhook::Workloads => guardrails.workloads.iter().map(Row::Custom).collect(),
         Webhook::NetworkPolicies => policies(&guardrails.policy_kinds),
-        Webhook::Namespaces | Webhook::Open | Webhook::Config => Vec::new(),
+        Webhook::Namespaces | Webhook::Mutate | Webhook::Open | Webhook::Config => Vec::new(),
     };
     built.chain(custom).collect()
 }
