@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::wanted::Wanted;
+use crate::cluster::FIELD_MANAGER;
 
 /// A short digest of an object's content: equal contents have equal ones, and nobody finds another with the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,13 +43,25 @@ pub(crate) fn content(object: &Value) -> Map<String, Value> {
         .collect()
 }
 
+/// When an object was made or, if that is later, when we last changed it: whoever carries policies out has known it as it
+/// stands no longer than that. Others could only have changed it to something else, or claim its fields as they are.
+fn last_written(metadata: &Value) -> Option<Timestamp> {
+    let managers = metadata["managedFields"].as_array().into_iter().flatten();
+    managers
+        .filter(|manager| manager["manager"] == FIELD_MANAGER)
+        .map(|manager| &manager["time"])
+        .chain([&metadata["creationTimestamp"]])
+        .filter_map(|time| time.as_str()?.parse().ok())
+        .max()
+}
+
 /// What is kept of an object that stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) uid: Box<str>,
     pub(crate) resource_version: Box<str>,
-    /// When it was made.
-    pub(crate) created: Option<Timestamp>,
+    /// When it was made, or last changed by us.
+    pub(crate) written: Option<Timestamp>,
     /// Of its content.
     pub(crate) digest: Digest,
     /// Whether it carries our label.
@@ -80,7 +93,7 @@ impl Seen {
         Self {
             uid: text("uid").into(),
             resource_version: text("resourceVersion").into(),
-            created: text("creationTimestamp").parse().ok(),
+            written: last_written(metadata),
             digest: Digest::of(&content(object)),
             ours: label(MANAGED_BY.0) == Some(MANAGED_BY.1),
             profile: label(PROFILE_LABEL).map(Into::into),

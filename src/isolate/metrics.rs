@@ -110,7 +110,7 @@ impl Metrics {
         let result = match result {
             Ok(Isolated::Stands { .. }) => "stands",
             Ok(Isolated::Applied { .. }) => "applied",
-            Ok(Isolated::Missing(_)) => "missing",
+            Ok(Isolated::Missing { .. }) => "missing",
             Ok(Isolated::Exempt) => "exempt",
             Ok(Isolated::Refused(_)) | Err(Failure::Refused(_)) => "refused",
             Err(Failure::Passing(_)) => "failed",

@@ -9,11 +9,11 @@
 //! watch that stalls. What is read by name cannot be missed, and followers need no watch of policies.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::future::{join, join_all, try_join_all};
 use ringfence_core::guardrails::{Coverage, Ours, Profile};
-use ringfence_core::model::{Isolate, Isolated, Mode, Namespace, NamespaceName, Snapshot, Timestamp};
+use ringfence_core::model::{Isolate, Isolated, Mode, Namespace, NamespaceName, Snapshot};
 use tokio::time::Instant;
 
 use super::content::{Seen, Standing};
@@ -27,6 +27,9 @@ use crate::answer::{Calls, Freshness, SharedReads};
 
 /// How many namespaces may be looked at at a time; more are not worth waiting for.
 const MOST_WAITING: usize = 2048;
+
+/// The API server tells times in whole seconds: what was written then may be younger by so much.
+const RESOLUTION: Duration = Duration::from_secs(1);
 
 /// How long one look, and the writes that follow from it, may take: longer than anybody waits for it, so that those who
 /// come later are not held up by one that hangs.
@@ -144,16 +147,16 @@ impl Looker {
         };
         let lacking: Vec<&Found> = found.iter().filter(|found| !found.isolates()).collect();
         if lacking.is_empty() {
-            return Ok(Isolated::Stands {
-                youngest: youngest(found.iter().filter_map(|found| found.seen())),
-            });
+            let settles_in = settling(chosen, found.iter().filter_map(Found::seen));
+            return Ok(Isolated::Stands { settles_in });
         }
         if isolate == Isolate::Look || mode != Mode::Enforce {
-            return Ok(Isolated::Missing(
-                lacking.iter().map(|found| found.wanted.name.clone()).collect(),
-            ));
+            return Ok(Isolated::Missing {
+                policies: lacking.iter().map(|found| found.wanted.name.clone()).collect(),
+                settles_in: chosen.settle.map(|settle| settle + RESOLUTION),
+            });
         }
-        self.put_up(name, &namespace, &found).await
+        self.put_up(name, &namespace, chosen, &found).await
     }
 
     /// Every object of a profile, as it stands.
@@ -175,7 +178,13 @@ impl Looker {
     }
 
     /// Makes those stand that do not.
-    async fn put_up(&self, name: &NamespaceName, namespace: &Namespace, found: &[Found]) -> Result<Isolated, Failure> {
+    async fn put_up(
+        &self,
+        name: &NamespaceName,
+        namespace: &Namespace,
+        profile: &Profile,
+        found: &[Found],
+    ) -> Result<Isolated, Failure> {
         if namespace.terminating {
             return Err(Failure::Refused(format!(
                 "namespace {name} is being deleted, and the API server takes no policies there"
@@ -203,7 +212,7 @@ impl Looker {
             .collect();
         tracing::info!(namespace = %name, policies = names.join(", "), "isolated before a pod");
         Ok(Isolated::Applied {
-            youngest: youngest(stood.chain(made)),
+            settles_in: settling(profile, stood.chain(made)),
         })
     }
 }
@@ -239,7 +248,12 @@ fn profile<'s>(snapshot: &'s Snapshot, name: &NamespaceName, namespace: &Namespa
     }
 }
 
-/// When the youngest was made.
-fn youngest<'s>(seen: impl Iterator<Item = &'s Seen>) -> Option<Timestamp> {
-    seen.filter_map(|seen| seen.created).max()
+/// How long it takes still until the policies that stand are as old as their profile wants; none where nothing is waited
+/// for. By our own clock, which is no further from the API server's than leases and tokens bear.
+fn settling<'s>(profile: &Profile, seen: impl Iterator<Item = &'s Seen>) -> Option<Duration> {
+    let settle = profile.settle?;
+    let written = seen.filter_map(|seen| seen.written).max()?;
+    let written = UNIX_EPOCH + Duration::from_secs(u64::try_from(written.0).unwrap_or_default());
+    let left = (written + RESOLUTION + settle).duration_since(SystemTime::now()).ok()?;
+    (!left.is_zero()).then_some(left)
 }

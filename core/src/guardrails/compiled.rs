@@ -305,6 +305,11 @@ impl Guardrails {
             .is_some_and(|isolation| isolation.mode == Mode::Enforce)
     }
 
+    /// Where isolation is enforced.
+    pub fn enforced_isolation(&self) -> EnforcedNamespaces {
+        EnforcedNamespaces::within(self, BTreeSet::new(), self.isolation_enforced())
+    }
+
     /// Which namespaces' own writes can be denied: creation where a segment has its consent, labels where a clause selects
     /// namespaces by them or where they choose the isolation profile. For others webhooks for namespaces may fail open.
     pub fn enforced_on_namespaces(&self) -> EnforcedNamespaces {
