@@ -225,3 +225,31 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
             ipblock_pods,
         })
 }
+
+/// What to take out of a policy: at each list met, in order, whether its first item goes.
+pub(crate) fn cuts() -> impl Strategy<Value = Vec<bool>> {
+    prop::collection::vec(prop::bool::weighted(0.3), 24)
+}
+
+/// A policy without some items of its lists.
+pub(crate) fn cut(spec: &Value, cuts: &[bool]) -> Value {
+    fn walk(value: &Value, cuts: &mut impl Iterator<Item = bool>) -> Value {
+        match value {
+            Value::Array(items) => {
+                // Requirements need their values.
+                let goes = cuts.next().unwrap_or(false) && !items.iter().all(Value::is_string);
+                items
+                    .iter()
+                    .skip(usize::from(goes))
+                    .map(|item| walk(item, cuts))
+                    .collect()
+            }
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(name, field)| (name.clone(), walk(field, cuts)))
+                .collect(),
+            other => other.clone(),
+        }
+    }
+    walk(spec, &mut cuts.iter().copied())
+}

@@ -12,8 +12,8 @@ use oracle::{Cluster, Object, Place};
 use proptest::prelude::*;
 use ringfence_core::model::NamespaceName;
 use ringfence_core::netpol::{
-    Changes, Connection, DifferenceEnd, End, EndpointId, Ends, Filter, Leniency, NamedPort, PROTOCOLS, Policy,
-    PortRange, Protocol, Reach, ReachOptions, Unrestricted, Workload, World, protocol_name,
+    Changes, Connection, DifferenceEnd, Direction, End, EndpointId, Ends, Filter, Leniency, NamedPort, PROTOCOLS,
+    Policy, PortRange, Protocol, Reach, ReachOptions, Unrestricted, Workload, World, protocol_name, worse,
 };
 
 fn namespace(name: &str) -> NamespaceName {
@@ -319,5 +319,22 @@ proptest! {
         // Ports that no PORTS stands for may differ alone.
         found.retain(|_, (opened, closed)| !opened.is_empty() || !closed.is_empty());
         prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_said_to_be_no_worse_opens_nothing(case in generate::case(), cut in generate::cuts()) {
+        let Some(first) = case.policies.first() else { return Ok(()) };
+        let mut after = case.clone();
+        after.policies[0].spec = generate::cut(&first.spec, &cut);
+        let (old, new) = (world(&case), world(&after));
+        let no_worse = [Direction::Ingress, Direction::Egress]
+            .into_iter()
+            .all(|direction| worse(&old.policies[0], &new.policies[0], direction).is_empty());
+        if no_worse {
+            let changes = Changes::between(&old, &new, &options(&case));
+            for difference in changes.differences() {
+                prop_assert!(difference.opened.is_empty(), "{:?}", difference);
+            }
+        }
     }
 }
