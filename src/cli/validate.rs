@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 use ringfence_core::guardrails::{
-    Compiled, ConfigMap, EnforcedNamespaces, FileContents, Guardrails, Segment, Source, compile,
+    Compiled, ConfigMap, EnforcedNamespaces, ExistingNamespaces, FileContents, Guardrails, Isolation, Profile, Segment,
+    Source, compile,
 };
 use ringfence_core::model::{Mode, NamespaceName, Scope};
 
@@ -170,6 +171,8 @@ fn summary(compiled: &Compiled) -> String {
         rollout,
         system_namespaces,
         segments,
+        isolation,
+        profiles,
         ..
     } = &compiled.guardrails;
     let mut lines = vec![format!("valid: {}, revision {revision}", counted(segments.len()))];
@@ -186,6 +189,12 @@ fn summary(compiled: &Compiled) -> String {
         can_deny(&compiled.guardrails.enforced(), segments)
     ));
     lines.push(format!("system namespaces: {}", names_of(system_namespaces)));
+    if let Some(isolation) = isolation {
+        lines.push(isolates(isolation));
+    }
+    for profile in profiles.values() {
+        lines.push(comes_to(profile));
+    }
     for segment in segments.iter().take(SHOWN) {
         describe(segment, &mut lines);
     }
@@ -214,12 +223,39 @@ fn names_of<'a>(names: impl IntoIterator<Item = &'a NamespaceName>) -> String {
 
 fn can_deny(enforced: &EnforcedNamespaces, segments: &[Segment]) -> String {
     match enforced {
-        _ if segments.is_empty() => "nothing: there is no segment".to_owned(),
+        EnforcedNamespaces::Only(names) if names.is_empty() && segments.is_empty() => {
+            "nothing: there is no segment".to_owned()
+        }
         EnforcedNamespaces::Only(names) if names.is_empty() => "nothing: nowhere does it come to Enforce".to_owned(),
         EnforcedNamespaces::Only(names) => format!("in {}", names_of(names)),
         EnforcedNamespaces::AllBut(names) if names.is_empty() => "in every namespace".to_owned(),
         EnforcedNamespaces::AllBut(names) => format!("in every namespace but {}", names_of(names)),
     }
+}
+
+fn isolates(isolation: &Isolation) -> String {
+    let Isolation {
+        mode,
+        default_profile,
+        existing,
+    } = isolation;
+    let before = match existing {
+        ExistingNamespaces::Report => "those that are there already are reported",
+        ExistingNamespaces::Isolate => "those that are there already too",
+    };
+    format!("isolation: {mode}, new namespaces under profile {default_profile}, {before}")
+}
+
+fn comes_to(profile: &Profile) -> String {
+    let policies = profile.policies.iter().map(|policy| policy.name.clone());
+    let manifests = profile.manifests.iter();
+    let manifests = manifests.map(|manifest| format!("{} {}", manifest.kind, manifest.name));
+    let names: Vec<String> = policies.chain(manifests).collect();
+    let settle = profile
+        .settle
+        .map(|settle| format!(", which pods wait {} s for", settle.as_secs()))
+        .unwrap_or_default();
+    format!("profile {}: {}{settle}", profile.name, names.join(", "))
 }
 
 fn describe(segment: &Segment, lines: &mut Vec<String>) {

@@ -19,6 +19,11 @@ const fn proof(command: &'static str, file: &'static str, words: &'static str) -
 
 const PROOFS: &[Proof] = &[
     proof(
+        "ringfence grant use isolationprofiles/none --cluster --group platform | kubectl apply -f -",
+        "tests/grant.rs",
+        "vec![\"use\", \"isolationprofiles/none\", \"--cluster\"",
+    ),
+    proof(
         "cargo run --release -- demo",
         "tests/demo.rs",
         "fn the_demo_tells_its_story_and_succeeds",

@@ -33,7 +33,7 @@ fn generated_parts_are_what_the_code_says() {
             page.path.display()
         );
     }
-    assert_eq!(seen, 7, "a generated part is missing, or there is one more");
+    assert_eq!(seen, 8, "a generated part is missing, or there is one more");
 }
 
 /// The page with its generated parts made anew, and how many those are.
@@ -63,6 +63,10 @@ fn part(name: &str) -> String {
         "Segment" => fields(
             schema(Kind::Segment).as_value().pointer("/properties/spec"),
             Kind::Segment,
+        ),
+        "IsolationProfile" => fields(
+            schema(Kind::IsolationProfile).as_value().pointer("/properties/spec"),
+            Kind::IsolationProfile,
         ),
         "permissions" => {
             let head = String::from("| verb on `segments.ringfence.dev/NAME` | needed to |\n| --- | --- |\n");
@@ -210,7 +214,7 @@ fn configuration_shown_is_configuration_that_compiles() {
         }
     }
     assert_eq!(
-        compiled, 3,
+        compiled, 4,
         "the pages that show configuration have changed: say how many do"
     );
 }

@@ -155,7 +155,7 @@ pub const WRITE_PATHS: &[WritePath] = &[
         Shape::Pod,
         "pod",
         Condition::PodChanges,
-        "A pod's final labels, after all mutation. An update that gains a label is judged as its direct writer; a changed \
+        "A pod's final labels, after all mutation; a new one waits for the policies of its namespace. An update that gains a label is judged as its direct writer; a changed \
          image under a kept label counts as a change of what runs.",
     ),
     path(
@@ -275,7 +275,7 @@ pub const WRITE_PATHS: &[WritePath] = &[
         "namespace",
         Condition::LabelChanges,
         "New: a namespace that a segment names as consent, since whoever creates it would come to hold every verb in it. \
-         Relabelled: every pod in it may come to match other clauses.",
+         Relabelled: every pod in it may come to match other clauses. Both: the label that chooses its isolation profile.",
     ),
     path(
         ("namespaces", "status"),

@@ -187,6 +187,25 @@ fn an_empty_file_means_the_defaults() {
 }
 
 #[test]
+fn isolation_is_told_with_what_its_profiles_come_to() {
+    let text = "{apiVersion: ringfence.dev/v1alpha1, kind: Guardrails, metadata: {name: default}, spec: {mode: Enforce, \
+                isolation: {defaultProfile: restricted}}}
+---
+{apiVersion: ringfence.dev/v1alpha1, kind: IsolationProfile, metadata: {name: restricted}, spec: {settle: 5s, policies: \
+                [{builtin: allow-dns}, {name: mine, spec: {podSelector: {}}}]}}
+";
+    let said = said(&[("a.yaml", text)], &["a.yaml"], "").expect("read");
+    let (_, rest) = said.out.split_once('\n').expect("lines");
+    insta::assert_snapshot!(rest, @r"
+    mode: Enforce
+    can deny: in every namespace but kube-node-lease, kube-public, kube-system, ringfence-system
+    system namespaces: kube-node-lease, kube-public, kube-system, ringfence-system
+    isolation: Enforce, new namespaces under profile restricted, those that are there already are reported
+    profile restricted: ringfence-allow-dns, ringfence-mine, which pods wait 5 s for
+    ");
+}
+
+#[test]
 fn very_many_segments_are_counted() {
     let (guardrails, segment) = GUARDRAILS.split_once("---\n").expect("two documents");
     let mut text = guardrails.to_owned();
