@@ -3,6 +3,7 @@
 mod audit;
 pub mod demo;
 mod grant;
+mod isolation;
 pub mod local;
 mod manifests;
 mod schema;
@@ -37,6 +38,8 @@ enum Command {
     Grant(grant::Arguments),
     /// Say what RBAC would let happen on a cluster, or by manifests.
     Audit(audit::Arguments),
+    /// Say which namespaces are isolated, and which lack policies.
+    Isolation(isolation::Arguments),
     /// Print what ringfence is installed by: RBAC, CRDs, Deployment, self-protection.
     Manifests(manifests::Arguments),
 }
@@ -51,6 +54,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Grant(arguments) => grant::run(arguments),
         Command::Audit(arguments) => Ok(audit::run(arguments)),
+        Command::Isolation(arguments) => isolation::run(arguments),
         Command::Manifests(arguments) => manifests::run(arguments),
     };
     outcome.unwrap_or_else(|error| {

@@ -15,9 +15,9 @@ const EXTENSION: &str = ".yaml";
 
 /// The ConfigMap as written.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Written {
+pub(crate) struct Written {
     /// The keys that are read, sorted by name.
-    pub(super) sources: Vec<Source>,
+    pub(crate) sources: Vec<Source>,
     /// What to say of the keys that nobody reads.
     pub(super) ignored: Vec<String>,
     /// For Events. Without a resource version, so that nothing is written anew for a change of metadata alone.
@@ -26,7 +26,7 @@ pub(super) struct Written {
 
 impl Written {
     /// What is read of the ConfigMap.
-    pub(super) fn of(object: &ConfigMap) -> Self {
+    pub(crate) fn of(object: &ConfigMap) -> Self {
         let mut reference = object.object_ref(&());
         reference.resource_version = None;
         let keys = object.data.iter().flat_map(BTreeMap::keys);
@@ -63,11 +63,11 @@ pub(super) fn ignored<'a>(
 
 /// A configuration that is in force.
 #[derive(Debug)]
-pub(super) struct InForce {
+pub(crate) struct InForce {
     /// As it was written.
-    pub(super) sources: Vec<Source>,
+    pub(crate) sources: Vec<Source>,
     /// As it is decided by.
-    pub(super) guardrails: Arc<Guardrails>,
+    pub(crate) guardrails: Arc<Guardrails>,
     /// What should be known about it, e.g. what it asks for that does not hold yet.
     pub(super) notices: Vec<Notice>,
 }
@@ -88,7 +88,7 @@ impl InForce {
 const PROBLEMS: usize = 16 * 1024;
 
 /// Compiles away from the threads that answer reviews: 1,000 segments take a while. The error is the one text of problems.
-pub(super) async fn compiled(sources: Vec<Source>) -> Result<InForce, String> {
+pub(crate) async fn compiled(sources: Vec<Source>) -> Result<InForce, String> {
     let compiling = tokio::task::spawn_blocking(move || {
         InForce::new(sources).map_err(|problems| shortened(&problems.to_string(), PROBLEMS))
     });

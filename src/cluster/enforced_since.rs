@@ -46,7 +46,7 @@ struct Document {
 pub struct Unwritable(String);
 
 /// What a ConfigMap says. What nobody of ringfence wrote is read as if it were not there: what is enforced begins anew.
-pub(super) fn read(object: &ConfigMap) -> Since {
+pub(crate) fn read(object: &ConfigMap) -> Since {
     let Some(text) = object.data.as_ref().and_then(|data| data.get(KEY)) else {
         return Since::default();
     };

@@ -29,13 +29,16 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use self::clients::Clients;
+pub(crate) use self::configuration::{Written, compiled};
 pub(crate) use self::duties::FIELD_MANAGER;
 pub(crate) use self::duty::Duty;
+pub(crate) use self::enforced_since::read as read_since;
 pub use self::guard::ConfigurationGuard;
 pub use self::leader::LeaseTiming;
 pub use self::metrics::Metrics;
 pub(crate) use self::mirror::Mirror;
 pub use self::mirror::WatchEnded;
+pub(crate) use self::namespaces::reduce as namespace_of;
 
 use self::configuration::Standing;
 use self::duties::{ClusterRoles, EnforcedSince, Events, LastGood, Published, ServedWebhooks, Unjudged};

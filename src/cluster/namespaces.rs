@@ -23,7 +23,7 @@ pub(super) fn watch(client: Client, errors: Counter) -> NamespaceMirror {
 }
 
 /// What rules read of a namespace; none for a name that Kubernetes would not take.
-fn reduce(object: PartialObjectMeta<v1::Namespace>) -> Option<(NamespaceName, Arc<Namespace>)> {
+pub(crate) fn reduce(object: PartialObjectMeta<v1::Namespace>) -> Option<(NamespaceName, Arc<Namespace>)> {
     let metadata = object.metadata;
     let name = NamespaceName::new(metadata.name.as_deref()?).ok()?;
     let namespace = Namespace {

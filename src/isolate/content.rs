@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
+use kube::api::DynamicObject;
 use ringfence_core::guardrails::{MANAGED_BY, PROFILE_LABEL};
-use ringfence_core::model::Timestamp;
+use ringfence_core::model::{NamespaceName, Timestamp};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -31,6 +32,43 @@ impl Digest {
 impl std::fmt::Display for Digest {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+/// Namespace and name.
+pub(crate) type Key = (NamespaceName, Box<str>);
+
+/// What is kept of an object in a namespace, and where it stands; none for one that is in none.
+pub(crate) fn keyed(object: DynamicObject) -> Option<(Key, Seen)> {
+    let (key, object) = whole(object)?;
+    Some((key, Seen::of(&object)))
+}
+
+/// An object in a namespace as it came, but for who wrote which of its fields.
+pub(crate) fn whole(object: DynamicObject) -> Option<(Key, Value)> {
+    let DynamicObject { mut metadata, data, .. } = object;
+    metadata.managed_fields = None;
+    let namespace = NamespaceName::new(metadata.namespace.as_deref()?).ok()?;
+    let name = metadata.name.clone()?.into_boxed_str();
+    let mut whole = if data.is_object() {
+        data
+    } else {
+        Value::Object(Map::new())
+    };
+    whole["metadata"] = serde_json::to_value(metadata).ok()?;
+    Some(((namespace, name), whole))
+}
+
+/// Whether an object says everything that another one says: what it says beyond that may be defaults.
+pub(crate) fn says_all_of(live: &Value, wanted: &Value) -> bool {
+    match (live, wanted) {
+        (Value::Object(live), Value::Object(wanted)) => wanted
+            .iter()
+            .all(|(key, wanted)| live.get(key).is_some_and(|live| says_all_of(live, wanted))),
+        (Value::Array(live), Value::Array(wanted)) => {
+            live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| says_all_of(live, wanted))
+        }
+        _ => live == wanted,
     }
 }
 

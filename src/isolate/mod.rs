@@ -3,7 +3,7 @@
 //!
 //! Two do that by the same rules: [`Synchronous`] while the review of a pod waits, on live reads, so that no pod ever exists
 //! without its policies; and [`Controller`], on the replica that leads, for all namespaces: it converges, repairs and takes
-//! away, by watches. [`survey`] is how it stands with each namespace, [`report`] what that comes to.
+//! away, by watches. [`survey`] is how it stands with each namespace, [`report`] what that comes to, [`status`] the same for people.
 
 mod content;
 mod controller;
@@ -11,6 +11,7 @@ mod failure;
 mod kinds;
 mod metrics;
 mod report;
+mod status;
 mod survey;
 mod synchronous;
 mod wanted;
@@ -21,4 +22,5 @@ pub use self::metrics::Metrics;
 pub(crate) use self::controller::Controller;
 pub(crate) use self::failure::Failure;
 pub(crate) use self::report::{ProfileReport, Report};
+pub(crate) use self::status::{NamespaceStatus, Status, read as read_status};
 pub(crate) use self::synchronous::Synchronous;

@@ -243,3 +243,183 @@ fn strays(wanted: &[Arc<Wanted>], there: &[Object<'_>]) -> Vec<Stray> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use ringfence_core::guardrails::{Guardrails, Source, compile};
+    use ringfence_core::model::{Since, Timestamp};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const GUARDRAILS: &str = "
+apiVersion: ringfence.dev/v1alpha1
+kind: Guardrails
+metadata: {name: default}
+spec:
+  mode: Enforce
+  isolation: {mode: Enforce, defaultProfile: restricted, existingNamespaces: Report}
+---
+apiVersion: ringfence.dev/v1alpha1
+kind: IsolationProfile
+metadata: {name: restricted}
+spec:
+  policies:
+    - builtin: default-deny-ingress
+    - builtin: default-deny-egress
+";
+    const INGRESS: &str = "ringfence-default-deny-ingress";
+    const EGRESS: &str = "ringfence-default-deny-egress";
+
+    fn guardrails(mode: &str) -> Arc<Guardrails> {
+        let source = Source {
+            name: "a.yaml".to_owned(),
+            text: GUARDRAILS.replace("isolation: {mode: Enforce", &format!("isolation: {{mode: {mode}")),
+        };
+        let compiled = compile(&[source]).unwrap_or_else(|problems| panic!("{problems}"));
+        Arc::new(compiled.guardrails)
+    }
+
+    /// One namespace, made at this second; isolation is enforced since second 100.
+    fn snapshot(mode: &str, created: i64, label: Option<&str>) -> Snapshot {
+        let label = label.map(|label| (ringfence_core::guardrails::ISOLATION_LABEL.to_owned(), label.to_owned()));
+        let namespace = Namespace {
+            uid: "1".to_owned(),
+            labels: label.into_iter().collect(),
+            created: Some(Timestamp(created)),
+            ..Namespace::default()
+        };
+        let mut since = Since::default();
+        since.isolation = Some(Timestamp(100));
+        since.rollout.default = Some(Timestamp(100));
+        Snapshot {
+            guardrails: guardrails(mode),
+            namespaces: Arc::new([(name(), Arc::new(namespace))].into_iter().collect()),
+            since: Arc::new(since),
+        }
+    }
+
+    fn name() -> NamespaceName {
+        NamespaceName::new("shop").expect("a valid name")
+    }
+
+    /// What the profile puts there, changed by a test.
+    fn standing(snapshot: &Snapshot, change: impl Fn(&str, &mut Value)) -> Vec<(String, Seen)> {
+        let profiles = Profiles::of(&snapshot.guardrails);
+        let objects = profiles.wanted().map(|wanted| {
+            let mut object = wanted.object(&name());
+            change(&wanted.name, &mut object);
+            (wanted.name.clone(), Seen::of(&object))
+        });
+        objects.collect()
+    }
+
+    /// The state, what is lacking, and what is left over.
+    fn told(snapshot: &Snapshot, standing: &[(String, Seen)]) -> (State, Vec<(String, Lacking)>, Vec<String>) {
+        let (kind, namespace) = (Kind::network_policy(), name());
+        let objects = standing.iter().map(|(name, seen)| Object {
+            kind: &kind,
+            namespace: &namespace,
+            name,
+            seen,
+        });
+        let profiles = Profiles::of(&snapshot.guardrails);
+        let rows = survey(snapshot, &profiles, objects, |wanted| Form::Known(wanted.digest));
+        let [row] = <[_; 1]>::try_from(rows).expect("one namespace");
+        let lacking = row.lacking.iter().map(|lack| (lack.wanted.name.clone(), lack.what));
+        (
+            row.state,
+            lacking.collect(),
+            row.stray.into_iter().map(|stray| stray.name).collect(),
+        )
+    }
+
+    #[test]
+    fn a_namespace_is_isolated_where_every_policy_stands_as_it_is_in_the_profile() {
+        let snapshot = snapshot("Enforce", 200, None);
+        let all = standing(&snapshot, |_, _| {});
+        assert_eq!(told(&snapshot, &all), (State::Isolated, vec![], vec![]));
+        let (state, lacking, _) = told(&snapshot, &[]);
+        let absent = |name: &str| (name.to_owned(), Lacking::Absent);
+        assert_eq!(
+            (state, lacking),
+            (State::Lacking, vec![absent(INGRESS), absent(EGRESS)])
+        );
+    }
+
+    #[rstest::rstest]
+    #[case::planted_field(json!({"spec": {"ingress": [{}]}}), Lacking::Differs, State::Lacking)]
+    #[case::other_selector(json!({"spec": {"podSelector": {"matchLabels": {"app": "web"}}}}), Lacking::Differs, State::Lacking)]
+    #[case::owner(json!({"metadata": {"ownerReferences": [{"uid": "1"}]}}), Lacking::Differs, State::Lacking)]
+    #[case::finalizer(json!({"metadata": {"finalizers": ["a/b"]}}), Lacking::Differs, State::Lacking)]
+    #[case::going(json!({"metadata": {"deletionTimestamp": "2026-11-21T12:00:00Z"}}), Lacking::Differs, State::Lacking)]
+    #[case::other_profile(json!({"metadata": {"labels": {"ringfence.dev/profile": "b"}}}), Lacking::Mislabelled, State::Isolated)]
+    #[case::not_ours(json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "me"}}}), Lacking::Absent, State::Lacking)]
+    fn what_was_changed_is_told_apart(#[case] patch: Value, #[case] what: Lacking, #[case] state: State) {
+        let snapshot = snapshot("Enforce", 200, None);
+        let changed = standing(&snapshot, |name, object| {
+            if name == INGRESS {
+                json_patch_merge(object, &patch);
+            }
+        });
+        let expected = vec![(INGRESS.to_owned(), what)];
+        assert_eq!(told(&snapshot, &changed), (state, expected, vec![]));
+    }
+
+    /// The procedure of RFC 7386, for patches without nulls.
+    fn json_patch_merge(target: &mut Value, patch: &Value) {
+        match (target, patch) {
+            (Value::Object(target), Value::Object(patch)) => {
+                for (key, value) in patch {
+                    json_patch_merge(target.entry(key.clone()).or_insert(Value::Null), value);
+                }
+            }
+            (target, patch) => *target = patch.clone(),
+        }
+    }
+
+    #[test]
+    fn labels_and_annotations_of_others_change_nothing() {
+        let snapshot = snapshot("Enforce", 200, None);
+        let tracked = standing(&snapshot, |_, object| {
+            object["metadata"]["labels"]["argocd.argoproj.io/instance"] = json!("shop");
+            object["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = json!("{}");
+        });
+        assert_eq!(told(&snapshot, &tracked), (State::Isolated, vec![], vec![]));
+    }
+
+    #[test]
+    fn what_a_namespace_that_opted_out_still_has_is_left_over_but_only_what_is_ours() {
+        let snapshot = snapshot("Enforce", 200, Some("none"));
+        let mut all = standing(&snapshot, |_, _| {});
+        let (_, seen) = all[0].clone();
+        all.push(("theirs".to_owned(), seen));
+        let (state, lacking, stray) = told(&snapshot, &all);
+        assert_eq!((state, lacking), (State::OptedOut, vec![]));
+        assert_eq!(
+            stray,
+            [INGRESS, EGRESS],
+            "a name that is not reserved was not made by us"
+        );
+    }
+
+    #[test]
+    fn under_audit_nothing_is_left_over_and_nothing_is_to_be_mended() {
+        let snapshot = snapshot("Audit", 200, Some("none"));
+        let all = standing(&snapshot, |_, _| {});
+        assert_eq!(told(&snapshot, &all), (State::OptedOut, vec![], vec![]));
+    }
+
+    #[test]
+    fn what_was_there_before_is_reported_unless_policies_of_ours_stand_there() {
+        let snapshot = snapshot("Enforce", 50, None);
+        assert_eq!(told(&snapshot, &[]), (State::Existing, vec![], vec![]));
+        let mut one = standing(&snapshot, |_, _| {});
+        one.truncate(1);
+        let (state, lacking, _) = told(&snapshot, &one);
+        assert_eq!(
+            (state, lacking),
+            (State::Lacking, vec![(EGRESS.to_owned(), Lacking::Absent)])
+        );
+    }
+}

@@ -140,6 +140,11 @@ impl Profiles {
             .unwrap_or_default()
     }
 
+    /// Everything that any profile puts into a namespace.
+    pub(crate) fn wanted(&self) -> impl Iterator<Item = &Arc<Wanted>> {
+        self.0.values().flat_map(|set| set.wanted.iter())
+    }
+
     /// The same for as long as a profile puts the same into a namespace.
     pub(crate) fn fingerprint(&self, profile: &ProfileName) -> Option<Digest> {
         self.0.get(profile).map(|set| set.fingerprint)

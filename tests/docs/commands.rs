@@ -51,6 +51,21 @@ const PROOFS: &[Proof] = &[
         "fn the_demo_plays_what_a_real_api_server_sends_and_prints_what_kubectl_prints",
     ),
     proof(
+        "kubectl get isolationprofiles",
+        "tests/isolate/controller.rs",
+        "\"get\", \"isolationprofiles\"",
+    ),
+    proof(
+        "ringfence isolation status",
+        "tests/isolate/status.rs",
+        "fn each_namespace_is_told_with_its_profile_and_state",
+    ),
+    proof(
+        "kubectl delete networkpolicies --all-namespaces --selector app.kubernetes.io/managed-by=ringfence",
+        "tests/isolate/uninstalled.rs",
+        "include_str!(\"../../docs/isolation.md\")",
+    ),
+    proof(
         "kubectl create namespace ci-web",
         "tests/e2e/borrowed.rs",
         "include_str!(\"../../docs/ci-identities.md\")",

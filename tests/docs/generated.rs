@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 use regex::Regex;
 use ringfence::manifests::roles::SEGMENT_VERBS;
 use ringfence::record::DecisionRecord;
-use ringfence::{answer, certs, cluster, record, serve};
+use ringfence::{answer, certs, cluster, isolate, record, serve};
 use ringfence_core::decide::RULES;
 use ringfence_core::guardrails::documents::Kind;
 use ringfence_core::guardrails::{Source, compile, not_yet, plain_schema, schema};
@@ -163,7 +163,7 @@ fn metrics() -> String {
     let registered = Regex::new(r#"register\(\s*"([a-z_]+)",\s*"((?:[^"\\]|\\\s+)*)""#).expect("a valid expression");
     let line_end = Regex::new(r"\\\s+").expect("a valid expression");
     let mut rows: Vec<String> = Vec::new();
-    for room in ["answer", "certs", "cluster", "record", "serve"] {
+    for room in ["answer", "certs", "cluster", "isolate", "record", "serve"] {
         let source = Page::read(root().join("src").join(room).join("metrics.rs"));
         let mut found = 0;
         for captures in registered.captures_iter(&source.text) {
@@ -186,6 +186,7 @@ fn every_metric_is_named_as_ours() {
     answer::Metrics::register(&mut registry);
     certs::Metrics::register(&mut registry);
     cluster::Metrics::register(&mut registry);
+    isolate::Metrics::register(&mut registry);
     serve::Metrics::register(&mut registry);
     let mut text = String::new();
     encode(&mut text, &registry).expect("encodes into memory");

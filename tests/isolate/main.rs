@@ -4,4 +4,7 @@
 mod before_pods;
 mod controller;
 mod cost;
+mod manifests;
+mod status;
+mod uninstalled;
 mod world;

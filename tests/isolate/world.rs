@@ -86,6 +86,11 @@ impl World {
             replica.wait_until_ready().expect("ready");
         }
         self.configure(GUARDRAILS);
+        self.wait_until_enforced();
+    }
+
+    /// Waits until it is known since when isolation is enforced: from then on namespaces are new.
+    pub(crate) fn wait_until_enforced(&self) {
         eventually("since when isolation is enforced", || {
             let since = self.object(&["-n", NAMESPACE, "configmap", "ringfence-enforced-since"])?;
             since["data"].to_string().contains("isolation").then_some(())

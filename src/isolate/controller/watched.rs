@@ -14,13 +14,11 @@ use kube::runtime::watcher;
 use kube::{Api, Client};
 use prometheus_client::metrics::counter::Counter;
 use ringfence_core::guardrails::MANAGED_BY;
-use ringfence_core::model::NamespaceName;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::waiting::Wrote;
 use crate::cluster::{Mirror, WatchEnded};
-use crate::isolate::content::Seen;
+use crate::isolate::content::{Key, Seen, keyed};
 use crate::isolate::failure::Failure;
 use crate::isolate::kinds::{ASK_AGAIN, Form, Kinds};
 use crate::isolate::survey::Object;
@@ -28,9 +26,6 @@ use crate::isolate::wanted::{Kind, Wanted};
 
 /// How long a first list may take before it is a trouble.
 const FIRST_LIST: Duration = Duration::from_secs(5);
-
-/// Namespace and name.
-type Key = (NamespaceName, Box<str>);
 
 /// Injected objects as last seen.
 pub(super) struct Watched {
@@ -252,7 +247,7 @@ impl Objects {
         let latest = Arc::new(AtomicU64::new(0));
         let told = Arc::clone(&latest);
         let keep = move |object| {
-            let (key, seen) = keep(object)?;
+            let (key, seen) = keyed(object)?;
             let version = seen.resource_version.parse().unwrap_or_default();
             told.fetch_max(version, Ordering::Relaxed);
             Some((key, seen))
@@ -262,18 +257,4 @@ impl Objects {
             latest,
         }
     }
-}
-
-fn keep(object: DynamicObject) -> Option<(Key, Seen)> {
-    let DynamicObject { mut metadata, data, .. } = object;
-    metadata.managed_fields = None;
-    let namespace = NamespaceName::new(metadata.namespace.as_deref()?).ok()?;
-    let name = metadata.name.clone()?.into_boxed_str();
-    let mut whole = if data.is_object() {
-        data
-    } else {
-        Value::Object(serde_json::Map::new())
-    };
-    whole["metadata"] = serde_json::to_value(metadata).ok()?;
-    Some(((namespace, name), Seen::of(&whole)))
 }
