@@ -6,6 +6,7 @@ mod grant;
 mod isolation;
 pub mod local;
 mod manifests;
+mod reach;
 mod schema;
 mod serve;
 mod standalone;
@@ -30,6 +31,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Serve the webhook: follow the cluster, decide reviews, record decisions.
     Serve(serve::Arguments),
+    /// Say who reaches whom, from manifests or the live cluster.
+    Reach(reach::Arguments),
     /// Print the JSON Schema of a kind of configuration, or of the records.
     Schema(schema::Arguments),
     /// Say what is wrong with guardrails, or what they would come to.
@@ -50,6 +53,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let outcome: anyhow::Result<ExitCode> = match command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Reach(arguments) => reach::run(arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Grant(arguments) => grant::run(arguments),

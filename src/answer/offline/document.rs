@@ -97,6 +97,13 @@ pub(super) fn parse(file: &File) -> Result<Vec<Document>, Vec<Problem>> {
     }
 }
 
+/// The line, from 1, of what stands at this path in the first document of a text, or of the deepest part of the path that
+/// is there.
+pub(crate) fn line_in(text: &str, path: &[&str]) -> u64 {
+    let options = serde_saphyr::options! { budget: None };
+    serde_saphyr::from_str_with_options::<Node>(text, options).map_or(1, |node| node.deepest(path).line)
+}
+
 /// The apiVersion and kind that the items of a typed list leave out.
 type Implied = (String, String);
 

@@ -52,7 +52,7 @@ struct ObjectKey {
 }
 
 /// The plural of a kind as kubectl guesses it (`meta.UnsafeGuessKindToResource`): manifests name no resources.
-fn guessed_resource(kind: &str) -> String {
+pub(crate) fn guessed_resource(kind: &str) -> String {
     let singular = kind.to_lowercase();
     if singular.ends_with('s') {
         singular + "es"

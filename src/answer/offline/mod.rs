@@ -13,6 +13,8 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 pub use document::Problem;
+pub(crate) use document::line_in;
+pub(crate) use manifests::guessed_resource;
 pub use manifests::{Manifests, Problems};
 pub use rbac::{Access, Binding, EffectiveRule, Holder, PRIVILEGED_GROUP, Rbac, RoleName, covers, covers_name};
 use ringfence_core::model::{Answer, Asked, Identity, Isolated, Permission, Question, Target, Who};

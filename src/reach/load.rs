@@ -1,0 +1,113 @@
+//! Manifests of files, folders and stdin to an [`Inventory`]; many documents are read at once.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use super::facts::{Fact, Reading};
+use super::inventory::Inventory;
+use super::objects::{Chunk, Origin, chunks};
+use crate::answer::offline::folder::{self, File, Unreadable};
+use crate::answer::offline::{Problem, Problems};
+
+/// Why there is no inventory.
+#[derive(Debug, thiserror::Error)]
+pub enum NotLoaded {
+    /// A file or folder cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// Stdin cannot be read.
+    #[error("cannot read stdin: {0}")]
+    Stdin(std::io::Error),
+    /// There is nothing to read.
+    #[error("no *.yaml, *.yml or *.json in {}: name a file, a folder that holds some, or - for stdin", .0.display())]
+    Empty(PathBuf),
+    /// Manifests are wrong.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+}
+
+/// Reads files, folders (`*.yaml`, `*.yml` and `*.json` below them) and `-` for stdin.
+pub fn load(paths: &[PathBuf], reading: &Reading, mut stdin: impl Read) -> Result<Inventory, NotLoaded> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path == Path::new("-") {
+            let mut text = String::new();
+            stdin.read_to_string(&mut text).map_err(NotLoaded::Stdin)?;
+            let name = "<stdin>".to_owned();
+            files.push(File { name, text });
+            continue;
+        }
+        let found = folder::read(path)?;
+        if found.is_empty() {
+            return Err(NotLoaded::Empty(path.clone()));
+        }
+        files.extend(found);
+    }
+    Ok(of_files(files, reading)?)
+}
+
+/// Reads these.
+pub fn of_files(files: Vec<File>, reading: &Reading) -> Result<Inventory, Problems> {
+    Inventory::of(facts_of(files, reading)?)
+}
+
+/// What these say, in their order; everything that is wrong with them is told at once.
+pub(super) fn facts_of(files: Vec<File>, reading: &Reading) -> Result<Vec<(Fact, Origin)>, Problems> {
+    let parts: Vec<Chunk> = files.into_iter().map(Arc::new).flat_map(|file| chunks(&file)).collect();
+    let (mut facts, mut problems) = (Vec::new(), Vec::new());
+    for found in read_parts(&parts, reading) {
+        match found {
+            Ok(found) => facts.push(found),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() {
+        Ok(facts)
+    } else {
+        Err(Problems(problems))
+    }
+}
+
+type Found = Result<(Fact, Origin), Problem>;
+
+/// What the parts say, in their order; each processor reads about as many bytes.
+fn read_parts(parts: &[Chunk], reading: &Reading) -> Vec<Found> {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let total: usize = parts.iter().map(Chunk::size).sum();
+    let share = (total / processors).max(1 << 20);
+    let mut shares = Vec::new();
+    let (mut start, mut size) = (0, 0);
+    for (position, part) in parts.iter().enumerate() {
+        size += part.size();
+        if size >= share {
+            shares.push(&parts[start..=position]);
+            (start, size) = (position + 1, 0);
+        }
+    }
+    shares.push(&parts[start..]);
+    thread::scope(|scope| {
+        let read = |share| scope.spawn(move || read_share(share, reading));
+        let running: Vec<_> = shares.into_iter().map(read).collect();
+        let ended = running.into_iter().map(|thread| match thread.join() {
+            Ok(found) => found,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        ended.flatten().collect()
+    })
+}
+
+fn read_share(parts: &[Chunk], reading: &Reading) -> Vec<Found> {
+    let mut found = Vec::new();
+    for part in parts {
+        match part.objects() {
+            Ok(objects) => found.extend(objects.into_iter().map(|object| {
+                let fact = reading.read(&object)?;
+                Ok((fact, object.origin))
+            })),
+            Err(problem) => found.push(Err(problem)),
+        }
+    }
+    found
+}

@@ -1,0 +1,402 @@
+//! Text of manifests to [`Object`]s: documents of YAML, JSON, one after the other, and the items of `List`s and their kin.
+//! Made for very many: what no answer needs is dropped while it is read, and the line of a field is looked for only once
+//! something is wrong with it.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Number, Value};
+
+use crate::answer::offline::folder::File;
+use crate::answer::offline::{Problem, line_in};
+
+/// One object, and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Object {
+    /// Its content, but for what says nothing here.
+    pub(super) value: Value,
+    /// Where it stands.
+    pub(super) origin: Origin,
+}
+
+/// Where an object stands.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    file: Arc<File>,
+    /// The bytes of its document in the file.
+    range: Range<usize>,
+    /// Its place in the `items` of that document.
+    item: Option<usize>,
+}
+
+/// A part of a file that is read by itself.
+#[derive(Debug, Clone)]
+pub(super) struct Chunk {
+    file: Arc<File>,
+    range: Range<usize>,
+    format: Format,
+    /// What the list that it is an item of says of its items.
+    implied: Option<Implied>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Yaml,
+    Json,
+}
+
+/// What the items of a typed list leave out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Implied {
+    api_version: String,
+    kind: String,
+}
+
+/// Parts that say nothing of who reaches whom and make most of what a cluster prints. Each is read as `true`, so that it
+/// is still seen to be there.
+const DROPPED: [&str; 22] = [
+    "managedFields",
+    "annotations",
+    "env",
+    "envFrom",
+    "volumes",
+    "volumeMounts",
+    "volumeDevices",
+    "volumeClaimTemplates",
+    "resources",
+    "affinity",
+    "tolerations",
+    "topologySpreadConstraints",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+    "securityContext",
+    "command",
+    "args",
+    "containerStatuses",
+    "initContainerStatuses",
+    "binaryData",
+];
+
+impl Origin {
+    /// The file and line of what stands at this path of keys and positions, or of the deepest part of it that is there.
+    pub(super) fn problem(&self, path: &[&str], message: impl Into<String>) -> Problem {
+        let position = self.item.map(|item| item.to_string());
+        let inside: Vec<&str> = match &position {
+            Some(position) => ["items", position].into_iter().chain(path.iter().copied()).collect(),
+            None => path.to_vec(),
+        };
+        Problem {
+            file: self.file.name.clone(),
+            line: self.first_line() - 1 + line_in(&self.file.text[self.range.clone()], &inside),
+            message: message.into(),
+        }
+    }
+
+    /// The same without the text, so that it need not be kept.
+    #[must_use]
+    pub(super) fn without_text(self) -> Self {
+        let name = self.file.name.clone();
+        Self {
+            file: Arc::new(File {
+                name,
+                text: String::new(),
+            }),
+            range: 0..0,
+            item: None,
+        }
+    }
+
+    fn first_line(&self) -> u64 {
+        line_of(&self.file.text, self.range.start)
+    }
+}
+
+/// The line, from 1, of a byte.
+fn line_of(text: &str, position: usize) -> u64 {
+    1 + text.as_bytes()[..position]
+        .iter()
+        .fold(0, |lines, byte| lines + u64::from(*byte == b'\n'))
+}
+
+/// What makes a file up. A file of JSON that cannot be taken apart is one chunk, which says why when it is read.
+pub(super) fn chunks(file: &Arc<File>) -> Vec<Chunk> {
+    let text = file.text.strip_prefix('\u{feff}').unwrap_or(&file.text);
+    let start = file.text.len() - text.len();
+    json_chunks(file, text).unwrap_or_else(|| {
+        let chunk = |range: Range<usize>| Chunk {
+            file: Arc::clone(file),
+            range: range.start + start..range.end + start,
+            format: Format::Yaml,
+            implied: None,
+        };
+        yaml_documents(text).into_iter().map(chunk).collect()
+    })
+}
+
+/// The parts of a list that are read apart.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed<'a> {
+    #[serde(borrow, default)]
+    api_version: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow, default)]
+    kind: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow, default)]
+    items: Option<Vec<&'a RawValue>>,
+}
+
+fn json_chunks(file: &Arc<File>, text: &str) -> Option<Vec<Chunk>> {
+    if !text.trim_start().starts_with('{') {
+        return None;
+    }
+    // Where a slice of the text begins in the file.
+    let range_of = |part: &str| {
+        let start = part.as_ptr() as usize - file.text.as_ptr() as usize;
+        start..start + part.len()
+    };
+    let mut chunks = Vec::new();
+    for document in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
+        let document = match document {
+            Ok(document) => document.get(),
+            // Else it may be YAML that begins with a brace.
+            Err(_) if file.name.ends_with(".json") => text,
+            Err(_) => return None,
+        };
+        let chunk = |part: &str, implied: Option<Implied>| Chunk {
+            file: Arc::clone(file),
+            range: range_of(part),
+            format: Format::Json,
+            implied,
+        };
+        match serde_json::from_str::<Listed<'_>>(document) {
+            Ok(Listed {
+                api_version,
+                kind: Some(kind),
+                items: Some(items),
+            }) if kind.ends_with("List") => {
+                let implied = implied(api_version.as_deref(), &kind);
+                chunks.extend(items.into_iter().map(|item| chunk(item.get(), implied.clone())));
+            }
+            _ => chunks.push(chunk(document, None)),
+        }
+        if document.len() == text.len() {
+            break;
+        }
+    }
+    Some(chunks)
+}
+
+fn implied(api_version: Option<&str>, kind: &str) -> Option<Implied> {
+    let kind = kind.strip_suffix("List").filter(|kind| !kind.is_empty())?;
+    Some(Implied {
+        api_version: api_version?.to_owned(),
+        kind: kind.to_owned(),
+    })
+}
+
+/// Documents of YAML. A line that begins with `---` ends a document wherever it stands (YAML 1.2, `c-forbidden`), so they
+/// can be told apart without reading them, and what is wrong with one leaves the others.
+fn yaml_documents(text: &str) -> Vec<Range<usize>> {
+    let is_marker = |line: &str, marker: &str| {
+        line.strip_prefix(marker)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+    };
+    let says_nothing = |line: &str| {
+        let line = line.trim();
+        line.is_empty() || line.starts_with(['#', '%']) || line == "---" || line == "..."
+    };
+    let (mut documents, mut start, mut position) = (Vec::new(), 0, 0);
+    let (mut empty, mut directives) = (true, false);
+    for line in text.split_inclusive('\n') {
+        let (opens, closes) = (is_marker(line, "---"), is_marker(line, "..."));
+        if opens || closes {
+            if !empty {
+                documents.push(start..position);
+            }
+            // Directives stand before the marker of their document.
+            if closes || !directives || !empty {
+                start = if closes { position + line.len() } else { position };
+            }
+            (empty, directives) = (true, false);
+        }
+        empty &= says_nothing(line);
+        directives |= line.starts_with('%');
+        position += line.len();
+    }
+    if !empty {
+        documents.push(start..text.len());
+    }
+    documents
+}
+
+impl Chunk {
+    /// How many bytes it has.
+    pub(super) fn size(&self) -> usize {
+        self.range.len()
+    }
+
+    /// The objects in it. One without content is none.
+    pub(super) fn objects(&self) -> Result<Vec<Object>, Problem> {
+        let Pruned(value) = match self.format {
+            Format::Json => serde_json::from_str(&self.file.text[self.range.clone()]).map_err(|error| Problem {
+                file: self.file.name.clone(),
+                line: line_of(&self.file.text, self.range.start) + error.line() as u64 - 1,
+                message: format!("column {}: {error}", error.column()),
+            })?,
+            Format::Yaml => self.yaml(&self.file.text[self.range.clone()]).or_else(|_| {
+                // Once more, with the lines before it counted in.
+                let lines = line_of(&self.file.text, self.range.start) - 1;
+                let padding = "\n".repeat(usize::try_from(lines).unwrap_or_default());
+                self.yaml(&(padding + &self.file.text[self.range.clone()]))
+            })?,
+        };
+        let mut objects = Vec::new();
+        self.collect(value, &mut objects);
+        Ok(objects)
+    }
+
+    fn yaml(&self, text: &str) -> Result<Pruned, Problem> {
+        let options = serde_saphyr::options! { budget: None };
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+            let error = error.without_snippet();
+            let line = error.location().map_or(1, |location| location.line());
+            let message = error
+                .to_string()
+                .replace(", set DuplicateKeyPolicy in Options if acceptable", "");
+            Problem {
+                file: self.file.name.clone(),
+                line,
+                message,
+            }
+        })
+    }
+
+    fn collect(&self, value: Value, objects: &mut Vec<Object>) {
+        let origin = |item| Origin {
+            file: Arc::clone(&self.file),
+            range: self.range.clone(),
+            item,
+        };
+        let mut push = |mut value: Value, item: Option<usize>, implied: Option<&Implied>| {
+            if let (Some(implied), Value::Object(fields)) = (implied, &mut value) {
+                let mut fill = |key: &str, text: &str| {
+                    fields.entry(key).or_insert_with(|| text.into());
+                };
+                fill("apiVersion", &implied.api_version);
+                fill("kind", &implied.kind);
+            }
+            if !value.is_null() {
+                let origin = origin(item);
+                objects.push(Object { value, origin });
+            }
+        };
+        let is_list = value
+            .get("kind")
+            .and_then(Value::as_str)
+            .is_some_and(|kind| kind.ends_with("List"));
+        let Value::Object(mut fields) = value else {
+            return push(value, None, None);
+        };
+        match fields.remove("items") {
+            Some(Value::Array(items)) if is_list => {
+                let text = |key: &str| fields.get(key).and_then(Value::as_str);
+                let implied = implied(text("apiVersion"), text("kind").unwrap_or_default());
+                for (position, item) in items.into_iter().enumerate() {
+                    push(item, Some(position), implied.as_ref());
+                }
+            }
+            // `items: null`, as an empty list is written by programs.
+            Some(Value::Null) if is_list => {}
+            items => {
+                fields.extend(items.map(|items| ("items".to_owned(), items)));
+                push(Value::Object(fields), None, self.implied.as_ref());
+            }
+        }
+    }
+}
+
+/// A value without what is [`DROPPED`]; keys that stand twice are refused, as kubectl does.
+struct Pruned(Value);
+
+impl<'de> Deserialize<'de> for Pruned {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PrunedVisitor).map(Self)
+    }
+}
+
+struct PrunedVisitor;
+
+impl<'de> Visitor<'de> for PrunedVisitor {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a Kubernetes object")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(Pruned(item)) = sequence.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut mapping: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(key) = mapping.next_key::<String>()? {
+            let value = if DROPPED.contains(&key.as_str()) {
+                mapping.next_value::<IgnoredAny>()?;
+                Value::Bool(true)
+            } else {
+                mapping.next_value::<Pruned>()?.0
+            };
+            if fields.contains_key(&key) {
+                return Err(de::Error::custom(format!("the key {key:?} stands twice")));
+            }
+            fields.insert(key, value);
+        }
+        Ok(Value::Object(fields))
+    }
+}
