@@ -43,11 +43,15 @@ pub async fn read(client: &Client) -> Result<Evidence, Unreadable> {
         // One whose selector cannot be read is refused by the API server, so there is none.
         let _ = rbac.add_cluster_role(role);
     }
-    cluster_bindings
-        .into_iter()
-        .for_each(|binding| rbac.add_cluster_role_binding(binding));
-    roles.into_iter().for_each(|role| rbac.add_role(role));
-    bindings.into_iter().for_each(|binding| rbac.add_role_binding(binding));
+    for binding in cluster_bindings {
+        rbac.add_cluster_role_binding(binding);
+    }
+    for role in roles {
+        rbac.add_role(role);
+    }
+    for binding in bindings {
+        rbac.add_role_binding(binding);
+    }
     let named = |metadata: ObjectMeta| Some((metadata.namespace?, metadata.name?));
     let mut accounts = Accounts {
         existing: accounts.into_iter().filter_map(named).collect(),

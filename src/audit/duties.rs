@@ -249,7 +249,7 @@ impl<'r> Auditor<'_, 'r> {
         let subjects: BTreeSet<Id> = manage.subjects().chain(place.subjects()).collect();
         for subject in subjects {
             let (manages, places) = (manage.route(self.grants, subject), place.route(self.grants, subject));
-            if self.is_a_groups(subject, &manages, &places) {
+            if is_a_groups(subject, &manages, &places) {
                 continue;
             }
             let kind = self.kind(subject, &manages, &places);
@@ -270,12 +270,6 @@ impl<'r> Auditor<'_, 'r> {
             });
         }
         wildcards
-    }
-
-    /// Whether all of it is what one of its groups is found for.
-    fn is_a_groups(&self, subject: Id, manages: &[Hop], places: &[Hop]) -> bool {
-        let firsts = [manages.first(), places.first()];
-        !firsts.into_iter().flatten().any(|hop| hop.who == subject)
     }
 
     fn kind(&self, subject: Id, manages: &[Hop], places: &[Hop]) -> Option<Kind> {
@@ -365,7 +359,7 @@ impl<'r> Auditor<'_, 'r> {
             return;
         }
         let everywhere = self.writers_in(None);
-        let mut found: Vec<(Option<Rc<str>>, Rc<Vec<Writer>>)> = vec![(None, Rc::clone(&everywhere))];
+        let mut found = vec![(None::<Rc<str>>, Rc::clone(&everywhere))];
         for namespace in members {
             found.push((Some(namespace.as_str().into()), self.writers_in(Some(namespace))));
         }
@@ -437,4 +431,10 @@ fn is_the_clusters(subject: &Subject) -> bool {
         Subject::User(name) => name.starts_with("system:kube-") || name.starts_with("system:node:"),
         Subject::Group(name) => name == "system:nodes",
     }
+}
+
+/// Whether all of it is what one of a subject's groups is found for.
+fn is_a_groups(subject: Id, manages: &[Hop], places: &[Hop]) -> bool {
+    let firsts = [manages.first(), places.first()];
+    !firsts.into_iter().flatten().any(|hop| hop.who == subject)
 }

@@ -8,7 +8,7 @@ use ringfence_core::guardrails::Guardrails;
 use super::grants::{Grants, Held, On, Topic};
 
 /// What has to be held for a way: one of the verbs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Need<'r> {
     verbs: &'static [&'static str],
     group: &'r str,
@@ -109,7 +109,7 @@ pub(super) fn to_accounts(guardrails: &Guardrails) -> Vec<Way<'_>> {
             needs: vec![Need {
                 group,
                 resource,
-                ..base.clone()
+                ..base
             }],
         });
         // The template of a Job that is there cannot be changed.

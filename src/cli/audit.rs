@@ -120,9 +120,10 @@ fn sod(arguments: Duties) -> anyhow::Result<ExitCode> {
         report.findings.retain(|finding| kinds.contains(&finding.kind));
     }
     tell(&report, output)?;
-    Ok(match report.findings.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::from(FOUND),
+    Ok(if report.findings.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FOUND)
     })
 }
 

@@ -53,7 +53,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let outcome: anyhow::Result<ExitCode> = match command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(arguments),
-        Command::Reach(arguments) => reach::run(arguments),
+        Command::Reach(arguments) => Ok(reach::run(arguments)),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Grant(arguments) => grant::run(arguments),

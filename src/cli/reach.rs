@@ -101,8 +101,8 @@ enum Output {
 pub(super) const TROUBLE: u8 = 2;
 
 /// Prints who reaches whom.
-pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    Ok(ended(reach(arguments).map(|()| ExitCode::SUCCESS)))
+pub(super) fn run(arguments: Arguments) -> ExitCode {
+    ended(reach(arguments).map(|()| ExitCode::SUCCESS))
 }
 
 /// The exit code of what was tried; trouble is told on stderr. Whoever closes our output has seen enough.

@@ -28,12 +28,15 @@ const LEARN_AGAIN: Duration = Duration::from_secs(10);
 /// The plural of the kind that every cluster has.
 const NETWORK_POLICIES: &str = "networkpolicies";
 
+/// By what was wanted of a kind: what the API server wrote down for it, and when that was learned.
+type Forms = HashMap<(Kind, Digest), (Digest, Instant)>;
+
 /// What is known of kinds. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Kinds {
     calls: Arc<Calls>,
     plurals: Arc<Mutex<HashMap<Kind, Plural>>>,
-    forms: Arc<Mutex<HashMap<(Kind, Digest), (Digest, Instant)>>>,
+    forms: Arc<Mutex<Forms>>,
     /// One asks, the others wait for what it learns.
     learning: Arc<tokio::sync::Mutex<()>>,
 }

@@ -123,7 +123,7 @@ impl Metrics {
     }
 
     /// How many namespaces are in each state, and how many of them lack policies under Enforce.
-    pub(crate) fn counted<'a>(&self, states: impl Iterator<Item = (&'static str, usize)>, lacking: usize) {
+    pub(crate) fn counted(&self, states: impl Iterator<Item = (&'static str, usize)>, lacking: usize) {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.lacking.set(number(lacking));
         for (state, count) in states {

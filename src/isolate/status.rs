@@ -132,7 +132,7 @@ async fn configuration(client: &Client, installed_in: &NamespaceName) -> Result<
         let read = maps.get_opt(name).await;
         read.map_err(unread(format!("ConfigMap {name} in {installed_in}")))
     };
-    let absent = || StatusError::Absent(format!("ConfigMap {} in {installed_in}", GUARDRAILS));
+    let absent = || StatusError::Absent(format!("ConfigMap {GUARDRAILS} in {installed_in}"));
     let written = get(GUARDRAILS).await?.ok_or_else(absent)?;
     let guardrails = match compiled(Written::of(&written).sources).await {
         Ok(in_force) => in_force.guardrails,

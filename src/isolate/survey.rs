@@ -289,8 +289,10 @@ spec:
             created: Some(Timestamp(created)),
             ..Namespace::default()
         };
-        let mut since = Since::default();
-        since.isolation = Some(Timestamp(100));
+        let mut since = Since {
+            isolation: Some(Timestamp(100)),
+            ..Since::default()
+        };
         since.rollout.default = Some(Timestamp(100));
         Snapshot {
             guardrails: guardrails(mode),

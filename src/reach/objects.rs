@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -165,7 +166,13 @@ fn json_chunks(file: &Arc<File>, text: &str) -> Option<Vec<Chunk>> {
         let document = match document {
             Ok(document) => document.get(),
             // Else it may be YAML that begins with a brace.
-            Err(_) if file.name.ends_with(".json") => text,
+            Err(_)
+                if Path::new(&*file.name)
+                    .extension()
+                    .is_some_and(|is| is.eq_ignore_ascii_case("json")) =>
+            {
+                text
+            }
             Err(_) => return None,
         };
         let chunk = |part: &str, implied: Option<Implied>| Chunk {

@@ -135,7 +135,7 @@ items:
 
 #[test]
 fn every_kind_that_makes_pods_is_known() {
-    let text: String = [
+    let documents = [
         ("apps/v1", "Deployment"),
         ("apps/v1", "ReplicaSet"),
         ("apps/v1", "StatefulSet"),
@@ -144,13 +144,11 @@ fn every_kind_that_makes_pods_is_known() {
         ("v1", "ReplicationController"),
         ("extensions/v1beta1", "Deployment"),
     ]
-    .into_iter()
     .map(|(version, kind)| {
         let name = format!("{}-{}", kind.to_lowercase(), version.split('/').next().unwrap_or_default());
-        format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {{template: {{metadata: {{labels: {{a: b}}}}}}}}\n---\n")
-    })
-    .collect();
-    assert_eq!(workloads(&text).len(), 7);
+        format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {{template: {{metadata: {{labels: {{a: b}}}}}}}}\n")
+    });
+    assert_eq!(workloads(&documents.join("---\n")).len(), 7);
 }
 
 #[test]

@@ -79,8 +79,6 @@ fn what_was_deleted_or_garbled_is_written_anew() {
         kept(&installed).filter(|text| names(text, "written-anew"))
     });
     let object = installed.object(&["-n", NAMESPACE, "configmap", "ringfence-enforced-since"]);
-    let labels = object
-        .map(|object| object["metadata"]["labels"].clone())
-        .unwrap_or(Value::Null);
+    let labels = object.map_or(Value::Null, |object| object["metadata"]["labels"].clone());
     assert_eq!(labels["app.kubernetes.io/managed-by"], "ringfence");
 }

@@ -1,7 +1,7 @@
 //! The isolation controller: it converges, repairs, follows a change of profile without a gap, leaves alone what is not
 //! ours, and does nothing where nothing is to be done.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::time::{Duration, Instant};
 
@@ -33,14 +33,14 @@ fn a_new_namespace_is_isolated_and_what_is_undone_is_put_back_within_a_second() 
                         &json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": null}}}),
                     )
                     .ok(),
-            )
+            );
         },
         &|world| {
             drop(
                 world
                     .patch(&path, &json!({"metadata": {"finalizers": ["example.com/stays"]}}))
                     .ok(),
-            )
+            );
         },
         &|world| drop(world.cluster.request("admin", "DELETE", &path).send().ok()),
     ];
@@ -97,18 +97,17 @@ fn a_change_of_profile_leaves_no_moment_without_policies() {
         world.wait_for_policies("moving", &with_theirs);
     }
     // Every state that there ever was, by the API server's own account.
-    let mut standing: BTreeMap<String, ()> = RESTRICTED
+    let mut standing: BTreeSet<String> = RESTRICTED
         .iter()
         .chain(&["theirs"])
-        .map(|name| ((*name).to_owned(), ()))
+        .map(|name| (*name).to_owned())
         .collect();
-    let stands =
-        |standing: &BTreeMap<String, ()>, profile: &[&str]| profile.iter().all(|name| standing.contains_key(*name));
+    let stands = |standing: &BTreeSet<String>, profile: &[&str]| profile.iter().all(|name| standing.contains(*name));
     let mut opted_out = false;
     for event in events_since(&world, "moving", &from) {
         let name = event["object"]["metadata"]["name"].as_str().expect("named").to_owned();
         match event["type"].as_str() {
-            Some("ADDED" | "MODIFIED") => drop(standing.insert(name, ())),
+            Some("ADDED" | "MODIFIED") => _ = standing.insert(name),
             Some("DELETED") => {
                 // The last change takes all of them away, one after the other.
                 opted_out |= name == "ringfence-default-deny-ingress";
@@ -116,14 +115,14 @@ fn a_change_of_profile_leaves_no_moment_without_policies() {
             }
             other => panic!("{other:?}"),
         }
-        assert!(standing.contains_key("theirs"), "not ours to take away");
+        assert!(standing.contains("theirs"), "not ours to take away");
         let whole = stands(&standing, &RESTRICTED) || stands(&standing, &OPEN);
         let last = standing
-            .keys()
+            .iter()
             .all(|name| RESTRICTED.contains(&name.as_str()) || name == "theirs");
         assert!(whole || opted_out || last, "neither profile stands whole: {standing:?}");
     }
-    assert_eq!(standing.into_keys().collect::<Vec<_>>(), ["theirs"]);
+    assert_eq!(standing.into_iter().collect::<Vec<_>>(), ["theirs"]);
 }
 
 /// What happened to the policies of a namespace since then, up to now.

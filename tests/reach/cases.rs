@@ -18,9 +18,10 @@ fn connections(manifests: &str, arguments: &[&str]) -> BTreeSet<String> {
     let restricted = lines.filter(|line| line["policies"] != serde_json::json!([]));
     restricted
         .map(|line| {
-            let end = |end: &Value| match end["cidr"].as_str() {
-                Some(cidr) => cidr.to_owned(),
-                None => {
+            let end = |end: &Value| {
+                if let Some(cidr) = end["cidr"].as_str() {
+                    cidr.to_owned()
+                } else {
                     let text = |key: &str| end[key].as_str().expect("text");
                     let labels = end["labels"].as_object().map(|labels| {
                         let labels: Vec<String> = labels

@@ -170,9 +170,10 @@ fn what_is_no_object_is_warned_of() {
 
 #[test]
 fn a_closed_output_is_no_trouble() {
-    let many: String = (0..2_000)
-        .map(|number| format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: p{number}}}\n---\n"))
+    let many: Vec<String> = (0..2_000)
+        .map(|number| format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: p{number}}}\n"))
         .collect();
+    let many = many.join("---\n");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file: &Path = &folder.path().join("pods.yaml");
     std::fs::write(file, many).expect("written");

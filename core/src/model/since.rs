@@ -2,6 +2,7 @@
 //! kept in the cluster by one replica, which [`Since::advanced`] tells what to keep next, and read by all.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -133,7 +134,11 @@ pub fn fingerprint(side: Side, clause: &Clause) -> String {
         digest.update(part.as_bytes());
     }
     let bytes = digest.finalize();
-    bytes.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in bytes.iter().take(6) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// Each requirement as one text, sorted. Neither a label's key nor its value has a space or a comma.

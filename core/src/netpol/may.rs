@@ -144,7 +144,7 @@ impl Policy {
     /// The keys of namespace labels by which its peers of a direction select, but for the one that nobody can forge.
     pub fn namespace_keys(&self, direction: Direction) -> impl Iterator<Item = &str> {
         let rules = self.rules(direction).unwrap_or_default().iter();
-        let selectors = rules.flat_map(|rule| rule.listed()).filter_map(|peer| match peer {
+        let selectors = rules.flat_map(Rule::listed).filter_map(|peer| match peer {
             Peer::Pods {
                 namespaces: PeerNamespaces::Selected(selector),
                 ..

@@ -61,7 +61,7 @@ fn is_harmless(path: &[&str]) -> bool {
         return false;
     };
     let harmless = |known: &&str| annotation.strip_prefix("f:") == Some(*known);
-    HARMLESS_TEMPLATE_ANNOTATIONS.iter().any(|known| harmless(&known))
+    HARMLESS_TEMPLATE_ANNOTATIONS.iter().any(harmless)
 }
 
 #[cfg(test)]

@@ -120,12 +120,10 @@ fn port() -> BoxedStrategy<Value> {
             let end = match range {
                 0 => Value::Null,
                 1 => json!(port),
-                _ => json!(if port < 80 {
-                    80
-                } else if port == 80 {
-                    90
-                } else {
-                    65535
+                _ => json!(match port {
+                    ..80 => 80,
+                    80 => 90,
+                    _ => 65535,
                 }),
             };
             json!({"port": port, "endPort": end, "protocol": protocol})

@@ -178,6 +178,7 @@ impl<'p> PlacedBox<'p> {
 
 impl<'p> Layout<'p> {
     /// Places everything.
+    #[expect(clippy::too_many_lines, reason = "one step after the other, from left to right")]
     pub(super) fn of(picture: &'p Picture) -> Self {
         let mut boxes: Vec<PlacedBox<'p>> = picture
             .boxes

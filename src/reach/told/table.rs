@@ -47,10 +47,12 @@ pub fn table(lines: &[Line], names: &Names<'_>, policies: &PolicyNames) -> Strin
     text
 }
 
+/// One end of a line.
+type Side = fn(&Line) -> &Group;
+
 /// Who reaches nobody, and whom nobody reaches, as sentences; nothing where there is nobody such.
 pub fn silent(lines: &[Line], names: &Names<'_>) -> String {
     let mut text = String::new();
-    type Side = fn(&Line) -> &Group;
     let sides: [(&str, Side); 2] = [
         ("Reached by nobody", |line| &line.destinations),
         ("Reaching nobody", |line| &line.sources),

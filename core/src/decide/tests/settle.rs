@@ -58,14 +58,14 @@ fn answered(isolate: Isolate, isolated: Isolated) -> (Question, Answer) {
     (question(isolate), Answer::Isolated(isolated))
 }
 
-fn left(milliseconds: u64) -> Option<Duration> {
-    Some(Duration::from_millis(milliseconds))
+fn left(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
 }
 
 #[rstest]
-#[case::just_applied(Isolated::Applied { settles_in: left(5000) }, RetryAfter(5))]
-#[case::young(Isolated::Stands { settles_in: left(3200) }, RetryAfter(4))]
-#[case::almost_settled(Isolated::Stands { settles_in: left(1) }, RetryAfter(1))]
+#[case::just_applied(Isolated::Applied { settles_in: Some(left(5000)) }, RetryAfter(5))]
+#[case::young(Isolated::Stands { settles_in: Some(left(3200)) }, RetryAfter(4))]
+#[case::almost_settled(Isolated::Stands { settles_in: Some(left(1)) }, RetryAfter(1))]
 fn a_first_pod_without_the_gate_is_told_when_to_try_again(#[case] isolated: Isolated, #[case] after: RetryAfter) {
     for spec in [UNGATED, OTHERS_GATE, BOUND] {
         let known = [answered(Isolate::Apply, isolated.clone())];
@@ -84,7 +84,12 @@ fn a_first_pod_without_the_gate_is_told_when_to_try_again(#[case] isolated: Isol
 
 #[test]
 fn a_gated_pod_and_one_of_a_settled_namespace_come() {
-    let young = [answered(Isolate::Apply, Isolated::Applied { settles_in: left(5000) })];
+    let young = [answered(
+        Isolate::Apply,
+        Isolated::Applied {
+            settles_in: Some(left(5000)),
+        },
+    )];
     assert_eq!(run(&enforcing(), &pod(GATED), &young).0, Decision::plain_allow());
     let settled = [answered(Isolate::Apply, Isolated::Stands { settles_in: None })];
     assert_eq!(run(&enforcing(), &pod(UNGATED), &settled).0, Decision::plain_allow());
@@ -95,13 +100,23 @@ fn a_gated_pod_and_one_of_a_settled_namespace_come() {
 fn what_a_node_says_it_runs_comes() {
     let mut mirror = pod(BOUND);
     mirror.identity.groups = vec!["system:nodes".into()];
-    let known = [answered(Isolate::Apply, Isolated::Applied { settles_in: left(5000) })];
+    let known = [answered(
+        Isolate::Apply,
+        Isolated::Applied {
+            settles_in: Some(left(5000)),
+        },
+    )];
     assert_eq!(run(&enforcing(), &mirror, &known).0, Decision::plain_allow());
 }
 
 #[test]
 fn a_gate_that_is_taken_off_early_is_refused() {
-    let known = [answered(Isolate::Look, Isolated::Stands { settles_in: left(2500) })];
+    let known = [answered(
+        Isolate::Look,
+        Isolated::Stands {
+            settles_in: Some(left(2500)),
+        },
+    )];
     let (decision, _) = run(&enforcing(), &update(GATED, OTHERS_GATE), &known);
     let Verdict::Deny(text) = decision.verdict else {
         panic!("{decision:?}")
@@ -112,7 +127,7 @@ fn a_gate_that_is_taken_off_early_is_refused() {
     ");
     let missing = Isolated::Missing {
         policies: vec!["ringfence-default-deny-ingress".to_owned()],
-        settles_in: left(5000),
+        settles_in: Some(left(5000)),
     };
     assert!(
         !run(
@@ -146,7 +161,9 @@ fn other_updates_ask_nothing(#[case] before: &'static str, #[case] after: &'stat
 #[case::off("{mode: Enforce}", "settle: 5s,")]
 fn nothing_waits_where_nothing_is_to_settle(#[case] settings: &str, #[case] settle: &str) {
     let snapshot = settling(settings, settle);
-    let young = Answer::Isolated(Isolated::Stands { settles_in: left(5000) });
+    let young = Answer::Isolated(Isolated::Stands {
+        settles_in: Some(left(5000)),
+    });
     let known = [
         (question(Isolate::Apply), young.clone()),
         (question(Isolate::Look), young),
@@ -157,12 +174,12 @@ fn nothing_waits_where_nothing_is_to_settle(#[case] settings: &str, #[case] sett
 }
 
 #[rstest]
-#[case::young(pod(UNGATED), Answer::Isolated(Isolated::Stands { settles_in: left(1) }), Gating::Gate(Gates::None))]
-#[case::beside_others(pod(OTHERS_GATE), Answer::Isolated(Isolated::Stands { settles_in: left(1) }), Gating::Gate(Gates::Some))]
+#[case::young(pod(UNGATED), Answer::Isolated(Isolated::Stands { settles_in: Some(left(1)) }), Gating::Gate(Gates::None))]
+#[case::beside_others(pod(OTHERS_GATE), Answer::Isolated(Isolated::Stands { settles_in: Some(left(1)) }), Gating::Gate(Gates::Some))]
 #[case::settled(pod(UNGATED), Answer::Isolated(Isolated::Stands { settles_in: None }), Gating::Leave)]
 #[case::opted_out(pod(UNGATED), Answer::Isolated(Isolated::Exempt), Gating::Leave)]
 #[case::of_a_profile_that_does_not_settle(pod(UNGATED), Answer::Isolated(Isolated::Missing { policies: Vec::new(), settles_in: None }), Gating::Leave)]
-#[case::not_applied_yet(pod(UNGATED), Answer::Isolated(Isolated::Missing { policies: Vec::new(), settles_in: left(5000) }), Gating::Gate(Gates::None))]
+#[case::not_applied_yet(pod(UNGATED), Answer::Isolated(Isolated::Missing { policies: Vec::new(), settles_in: Some(left(5000)) }), Gating::Gate(Gates::None))]
 #[case::not_known(pod(UNGATED), Answer::Failed("no answer".to_owned()), Gating::Gate(Gates::None))]
 fn the_gate_goes_on_where_policies_are_young_or_not_known(
     #[case] request: Request<'_>,
@@ -192,6 +209,11 @@ fn the_gate_does_not_go_on_what_has_it_or_cannot_have_it(#[case] request: Reques
 
 #[test]
 fn a_pod_that_cannot_be_read_is_not_let_in() {
-    let known = [answered(Isolate::Apply, Isolated::Applied { settles_in: left(5000) })];
+    let known = [answered(
+        Isolate::Apply,
+        Isolated::Applied {
+            settles_in: Some(left(5000)),
+        },
+    )];
     assert!(!run(&enforcing(), &pod("[1]"), &known).0.allowed());
 }

@@ -188,7 +188,6 @@ fn refuse_foreign(with: &Place<'_>, policy: BuiltinPolicy, options: &BuiltinOpti
     let takes = row(policy).map_or(&[][..], |row| row.options);
     for (option, items) in given {
         match items {
-            None => {}
             Some(_) if !takes.contains(&option) => {
                 let advice = match takes {
                     [] => {
@@ -207,7 +206,7 @@ fn refuse_foreign(with: &Place<'_>, policy: BuiltinPolicy, options: &BuiltinOpti
                 format!("an empty list of {option}"),
                 "give at least one, or remove the key for the default",
             ),
-            Some(_) => {}
+            Some(_) | None => {}
         }
     }
 }

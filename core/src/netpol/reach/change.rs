@@ -55,7 +55,7 @@ impl<'w> Changes<'w> {
     /// Compares two worlds. Both are told apart by the words of the policies of either.
     pub fn between(before: &'w World, after: &'w World, options: &ReachOptions) -> Self {
         let vocabulary = Vocabulary::of(before.policies.iter().chain(&after.policies));
-        let [before, after] = [before, after].map(|world| Reach::with_vocabulary(world, options, &vocabulary));
+        let [before, after] = [before, after].map(|world| Reach::with_vocabulary(world, *options, &vocabulary));
         let mut classes: Vec<Class> = Vec::new();
         let mut numbers: HashMap<(Option<GroupId>, Option<GroupId>), ClassId> = HashMap::new();
         for (old, new) in paired(&before, &after, &vocabulary) {

@@ -76,7 +76,7 @@ struct Key<'w> {
 /// Groups, endpoints in their order, and the group of each.
 pub(super) fn group(
     world: &World,
-    options: &ReachOptions,
+    options: ReachOptions,
     vocabulary: &Vocabulary<'_>,
     namespaces: &NamespaceTable,
     peers: &mut PeerTable<'_>,
@@ -101,23 +101,22 @@ pub(super) fn group(
             host_network: workload.host_network,
             blocks,
         };
-        let number = match numbers.get(&key) {
-            Some(number) => *number,
-            None => {
-                let number = GroupId::at(groups.len());
-                groups.push(Group {
-                    namespace,
-                    labels: vocabulary.labels(workload),
-                    ports: key.ports.clone(),
-                    host_network: key.host_network,
-                    blocks: key.blocks.clone(),
-                    endpoints: Vec::new(),
-                    ingress: None,
-                    egress: None,
-                });
-                numbers.insert(key, number);
-                number
-            }
+        let number = if let Some(number) = numbers.get(&key) {
+            *number
+        } else {
+            let number = GroupId::at(groups.len());
+            groups.push(Group {
+                namespace,
+                labels: vocabulary.labels(workload),
+                ports: key.ports.clone(),
+                host_network: key.host_network,
+                blocks: key.blocks.clone(),
+                endpoints: Vec::new(),
+                ingress: None,
+                egress: None,
+            });
+            numbers.insert(key, number);
+            number
         };
         let endpoint = found
             .entry((namespace, &*workload.kind, &*workload.name, number))

@@ -69,11 +69,11 @@ struct Side<'w> {
 impl<'w> Reach<'w> {
     /// Compiles a world.
     pub fn new(world: &'w World, options: &ReachOptions) -> Self {
-        Self::with_vocabulary(world, options, &Vocabulary::of(&world.policies))
+        Self::with_vocabulary(world, *options, &Vocabulary::of(&world.policies))
     }
 
     /// Compiles a world, telling apart what the vocabulary can tell apart; it must cover the world's own policies.
-    fn with_vocabulary(world: &'w World, options: &ReachOptions, vocabulary: &Vocabulary<'_>) -> Self {
+    fn with_vocabulary(world: &'w World, options: ReachOptions, vocabulary: &Vocabulary<'_>) -> Self {
         let namespaces = NamespaceTable::new(world);
         let mut peers = PeerTable::new(&namespaces);
         let ingress = RuleTable::new(&world.policies, Direction::Ingress, &namespaces, &mut peers);
@@ -88,7 +88,7 @@ impl<'w> Reach<'w> {
         let (ingress, egress) = (side(ingress, Direction::Ingress), side(egress, Direction::Egress));
         let mut reach = Self {
             world,
-            options: *options,
+            options,
             groups,
             endpoints,
             group_of,

@@ -67,13 +67,16 @@ impl Reach<'_> {
     }
 }
 
+/// What is let through, and by which policies: what addresses that fare alike have in common.
+type Fare = (Arc<[PortRange]>, Arc<[PolicyId]>);
+
 /// The addresses that fare alike with one protocol.
 fn by_flow(says: &[Says<'_>], protocol: Protocol) -> Vec<(AddressSet, Flow)> {
     let says: Vec<&Says<'_>> = says
         .iter()
         .filter(|says| says.ports.ranges(protocol).len() > 0)
         .collect();
-    let mut alike: HashMap<(Arc<[PortRange]>, Arc<[PolicyId]>), AddressSet> = HashMap::new();
+    let mut alike: HashMap<Fare, AddressSet> = HashMap::new();
     for (addresses, speakers) in AddressSet::partition(&says.iter().map(|says| &says.addresses).collect::<Vec<_>>()) {
         let speakers = || speakers.iter().map(|at| says[*at]);
         let ports = speakers().fold(PortSet::default(), |set, says| set.union(&says.ports));

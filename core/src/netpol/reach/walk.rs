@@ -100,7 +100,6 @@ impl Reach<'_> {
         loop {
             let next_admitting = admitting.peek().map(|admitting| admitting[0].0);
             let (far, theirs) = match (open.peek().copied(), next_admitting) {
-                (None, None) => break,
                 (Some(far), next) if next.is_none_or(|next| far < next) => {
                     open.next();
                     (far, None)
@@ -109,7 +108,7 @@ impl Reach<'_> {
                     let rules = admitting.next().unwrap_or_default();
                     (far, Some(rules.iter().map(|(_, rule)| *rule).collect::<Vec<_>>()))
                 }
-                (Some(_), None) => break,
+                (_, None) => break,
             };
             let flows = match (for_everyone, &theirs) {
                 (None, None) => EVERYTHING.clone(),
@@ -140,23 +139,15 @@ impl Reach<'_> {
             (Some(from), Some(to)) if to.endpoints.len() < from.endpoints.len() => Direction::Ingress,
             _ => Direction::Egress,
         };
-        let first = self.groups_of(self.wanted(filter, direction).map(|ends| &ends.endpoints));
-        let second = self.groups_of(self.wanted(filter, opposite(direction)).map(|ends| &ends.endpoints));
+        let first = self.groups_of(wanted(filter, direction).map(|ends| &ends.endpoints));
+        let second = self.groups_of(wanted(filter, opposite(direction)).map(|ends| &ends.endpoints));
         let walked = first
             .into_iter()
             .flat_map(move |near| self.walk(near, direction, filter));
         let rest = second
             .into_iter()
-            .flat_map(move |near| self.from_outside(near, opposite(direction), filter));
+            .flat_map(move |near| self.with_outside(near, opposite(direction), filter));
         walked.chain(rest)
-    }
-
-    /// What the filter asks of the end whose own rules are of this direction.
-    fn wanted<'f>(&self, filter: &'f Filter, direction: Direction) -> Option<&'f Ends> {
-        match direction {
-            Direction::Egress => filter.from.as_ref(),
-            Direction::Ingress => filter.to.as_ref(),
-        }
     }
 
     fn groups_of(&self, endpoints: Option<&BTreeSet<EndpointId>>) -> Vec<GroupId> {
@@ -177,7 +168,7 @@ impl Reach<'_> {
         direction: Direction,
         filter: &'r Filter,
     ) -> impl Iterator<Item = Connection> + 'r {
-        let (here, there) = (self.wanted(filter, direction), self.wanted(filter, opposite(direction)));
+        let (here, there) = (wanted(filter, direction), wanted(filter, opposite(direction)));
         let partners: Arc<[Partner]> = self.wanted_partners(near, direction, there).into();
         let outside = self.wanted_outside(near, direction, there);
         let endpoints = self.groups[near.index()].endpoints.iter().copied();
@@ -206,13 +197,13 @@ impl Reach<'_> {
     }
 
     /// What passes between the outside and a group that the walk has not begun with.
-    fn from_outside<'r>(
+    fn with_outside<'r>(
         &'r self,
         near: GroupId,
         direction: Direction,
         filter: &'r Filter,
     ) -> impl Iterator<Item = Connection> + 'r {
-        let (here, there) = (self.wanted(filter, direction), self.wanted(filter, opposite(direction)));
+        let (here, there) = (wanted(filter, direction), wanted(filter, opposite(direction)));
         let outside = self.wanted_outside(near, direction, there);
         let endpoints = self.groups[near.index()].endpoints.iter().copied();
         let endpoints = endpoints.filter(move |endpoint| is_wanted(here, *endpoint));
@@ -299,4 +290,12 @@ fn connect(direction: Direction, near: EndpointId, far: End, flows: &[Flow], fil
         })
     });
     connections.collect()
+}
+
+/// What the filter asks of the end whose own rules are of this direction.
+fn wanted(filter: &Filter, direction: Direction) -> Option<&Ends> {
+    match direction {
+        Direction::Egress => filter.from.as_ref(),
+        Direction::Ingress => filter.to.as_ref(),
+    }
 }

@@ -126,9 +126,12 @@ fn lenient_v4(written: &str) -> Option<Ipv4Addr> {
 fn lenient_v6(written: &str) -> Option<Ipv6Addr> {
     let parts: Vec<String> = written
         .split(':')
-        .map(|part| match part.contains('.') {
-            true => lenient_v4(part).map(|address| address.to_string()),
-            false => Some(without_zeros(part).to_owned()),
+        .map(|part| {
+            if part.contains('.') {
+                lenient_v4(part).map(|address| address.to_string())
+            } else {
+                Some(without_zeros(part).to_owned())
+            }
         })
         .collect::<Option<_>>()?;
     parts.join(":").parse().ok()

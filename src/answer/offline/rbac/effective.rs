@@ -35,9 +35,10 @@ impl fmt::Display for Binding<'_> {
     /// `ClusterRoleBinding admins`, `RoleBinding web/editors`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { namespace, name, .. } = self;
-        match namespace.is_empty() {
-            true => write!(formatter, "ClusterRoleBinding {name}"),
-            false => write!(formatter, "RoleBinding {namespace}/{name}"),
+        if namespace.is_empty() {
+            write!(formatter, "ClusterRoleBinding {name}")
+        } else {
+            write!(formatter, "RoleBinding {namespace}/{name}")
         }
     }
 }
@@ -66,9 +67,10 @@ impl fmt::Display for RoleName<'_> {
     /// `ClusterRole edit`, `Role web/deployer`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { namespace, name } = self;
-        match namespace.is_empty() {
-            true => write!(formatter, "ClusterRole {name}"),
-            false => write!(formatter, "Role {namespace}/{name}"),
+        if namespace.is_empty() {
+            write!(formatter, "ClusterRole {name}")
+        } else {
+            write!(formatter, "Role {namespace}/{name}")
         }
     }
 }

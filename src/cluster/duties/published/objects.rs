@@ -92,19 +92,16 @@ fn segments(view: &View<'_>) -> Vec<Wanted> {
                 let before: SegmentStatus = status_of(view.live.get(&name)).unwrap_or_default();
                 status.member_pods = counted.map_or(before.member_pods, |counted| Some(counted.members));
                 status.client_pods = counted.map_or(before.client_pods, |counted| Some(counted.clients));
-                match view.unjudged {
-                    Some(unjudged) => {
-                        let of = SegmentName::new(&name)
-                            .ok()
-                            .and_then(|name| unjudged.get(&name).cloned());
-                        let OfSegment { count, names } = of.unwrap_or_default();
-                        status.unjudged_templates = (status.mode == Mode::Enforce).then_some(count);
-                        status.unjudged = names;
-                    }
-                    None => {
-                        status.unjudged_templates = before.unjudged_templates;
-                        status.unjudged = before.unjudged;
-                    }
+                if let Some(unjudged) = view.unjudged {
+                    let of = SegmentName::new(&name)
+                        .ok()
+                        .and_then(|name| unjudged.get(&name).cloned());
+                    let OfSegment { count, names } = of.unwrap_or_default();
+                    status.unjudged_templates = (status.mode == Mode::Enforce).then_some(count);
+                    status.unjudged = names;
+                } else {
+                    status.unjudged_templates = before.unjudged_templates;
+                    status.unjudged = before.unjudged;
                 }
                 status.isolated = Some("Unknown".to_owned());
             }
@@ -122,17 +119,16 @@ fn profiles(view: &View<'_>) -> Vec<Wanted> {
                 .ok()
                 .and_then(|name| view.isolation.profiles.get(&name));
             if let Some(status) = &mut object.status {
-                match counted {
-                    Some(counted) => tell(status, counted),
+                if let Some(counted) = counted {
+                    tell(status, counted);
+                } else {
                     // What the leader before has counted is better than nothing.
-                    None => {
-                        let before: IsolationProfileStatus = status_of(view.live.get(&name)).unwrap_or_default();
-                        *status = IsolationProfileStatus {
-                            observed_revision: std::mem::take(&mut status.observed_revision),
-                            policies: status.policies,
-                            ..before
-                        };
-                    }
+                    let before: IsolationProfileStatus = status_of(view.live.get(&name)).unwrap_or_default();
+                    *status = IsolationProfileStatus {
+                        observed_revision: std::mem::take(&mut status.observed_revision),
+                        policies: status.policies,
+                        ..before
+                    };
                 }
             }
             Wanted::of(&object)

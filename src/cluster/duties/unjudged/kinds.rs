@@ -13,12 +13,12 @@ pub(super) struct Kind {
     /// JSON pointer to the template or the list of them.
     pub(super) template: String,
     /// What else tells when the template in force was written.
-    pub(super) revisions: Revisions,
+    pub(super) revisions: Versions,
 }
 
 /// The objects that Kubernetes makes for each template of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Revisions {
+pub(super) enum Versions {
     /// None, or none that pods hang on.
     None,
     /// The ReplicaSets of a Deployment.
@@ -32,12 +32,12 @@ pub(super) enum Revisions {
 const TEMPLATE: &str = "/spec/template";
 
 #[rustfmt::skip]
-const BUILT_IN: &[(&str, &str, &str, Revisions)] = &[
-    ("apps", "deployments", TEMPLATE, Revisions::ReplicaSets),
-    ("apps", "statefulsets", TEMPLATE, Revisions::ControllerRevisions),
-    ("apps", "daemonsets", TEMPLATE, Revisions::None),
-    ("batch", "cronjobs", "/spec/jobTemplate/spec/template", Revisions::None),
-    ("", "replicationcontrollers", TEMPLATE, Revisions::None),
+const BUILT_IN: &[(&str, &str, &str, Versions)] = &[
+    ("apps", "deployments", TEMPLATE, Versions::ReplicaSets),
+    ("apps", "statefulsets", TEMPLATE, Versions::ControllerRevisions),
+    ("apps", "daemonsets", TEMPLATE, Versions::None),
+    ("batch", "cronjobs", "/spec/jobTemplate/spec/template", Versions::None),
+    ("", "replicationcontrollers", TEMPLATE, Versions::None),
 ];
 
 /// The built-in kinds, then the configured ones.
@@ -54,14 +54,14 @@ pub(super) fn kinds(guardrails: &Guardrails) -> Vec<Kind> {
         version: workload.version.clone(),
         resource: workload.resource.clone(),
         template: workload.pointer(),
-        revisions: Revisions::Custom,
+        revisions: Versions::Custom,
     });
     built_in.chain(custom).collect()
 }
 
 impl Kind {
     pub(super) fn is_custom(&self) -> bool {
-        self.revisions == Revisions::Custom
+        self.revisions == Versions::Custom
     }
 
     /// As `kubectl get` takes it, e.g. `deployments.apps`.

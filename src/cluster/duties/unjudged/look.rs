@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::super::doing;
-use super::kinds::{Kind, Revisions};
+use super::kinds::{Kind, Versions};
 use crate::cluster::Error;
 
 /// Objects in a page: each is held whole, so few.
@@ -144,8 +144,8 @@ impl Look<'_> {
     ) -> Result<Option<Timestamp>, Error> {
         let made = |metadata: ObjectMeta| metadata.creation_timestamp.map(|time| Timestamp(time.0.as_second()));
         match kind.revisions {
-            Revisions::None | Revisions::Custom => Ok(None),
-            Revisions::ReplicaSets => {
+            Versions::None | Versions::Custom => Ok(None),
+            Versions::ReplicaSets => {
                 let api = Api::<ReplicaSet>::namespaced(self.client.clone(), namespace.as_str());
                 let selector = serde_json::from_value::<LabelSelector>(object["spec"]["selector"].clone());
                 let Some(selector) = selector.ok().and_then(|selector| Selector::try_from(selector).ok()) else {
@@ -166,7 +166,7 @@ impl Look<'_> {
                 });
                 Ok(of_it.next().and_then(made))
             }
-            Revisions::ControllerRevisions => {
+            Versions::ControllerRevisions => {
                 let Some(name) = object["status"]["updateRevision"]
                     .as_str()
                     .filter(|name| !name.is_empty())
