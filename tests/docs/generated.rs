@@ -214,9 +214,9 @@ fn configuration_shown_is_configuration_that_compiles() {
             compiled += 1;
         }
     }
-    assert_eq!(
-        compiled, 4,
-        "the pages that show configuration have changed: say how many do"
+    assert!(
+        compiled >= 5,
+        "only {compiled} blocks of configuration were found on the pages"
     );
 }
 
