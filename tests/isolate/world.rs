@@ -197,8 +197,13 @@ impl World {
         replicas.filter_map(|replica| value(replica, metric)).sum()
     }
 
-    /// What ringfence wrote about NetworkPolicies so far, by the API server's own record.
+    /// How often ringfence has written NetworkPolicies so far.
     pub(crate) fn writes(&self) -> usize {
+        self.written().len()
+    }
+
+    /// In which namespace each write of NetworkPolicies by ringfence was, by the API server's own record.
+    pub(crate) fn written(&self) -> Vec<String> {
         let ours = format!("system:serviceaccount:{NAMESPACE}:ringfence");
         let events = self.cluster.audit_events();
         let writes = events.iter().filter(|event| {
@@ -206,7 +211,9 @@ impl World {
                 && event["objectRef"]["resource"] == "networkpolicies"
                 && !["get", "list", "watch"].contains(&event["verb"].as_str().unwrap_or_default())
         });
-        writes.count()
+        writes
+            .map(|event| event["objectRef"]["namespace"].as_str().unwrap_or_default().to_owned())
+            .collect()
     }
 
     fn logs(&self) -> String {

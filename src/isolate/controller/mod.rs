@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::telling::Telling;
-use self::waiting::Waiting;
+use self::waiting::{Hold, Waiting};
 use self::watched::{Asked, Watched};
 use self::work::{Done, Task, Worker};
 use super::content::Digest;
@@ -170,7 +170,7 @@ impl Controller {
                 self.busy.remove(&task.namespace);
                 match (&result, task.fingerprint) {
                     (Ok(wrote), Some(fingerprint)) => {
-                        if task.stood && !wrote.is_empty() {
+                        if task.stood && wrote.iter().any(|wrote| wrote.anew) {
                             self.metrics.repaired();
                             tracing::warn!(namespace = %task.namespace, policies = task.names(), "changed or deleted; put back");
                         }
@@ -273,7 +273,7 @@ fn due(
         let uid = row.namespace.uid.as_str();
         let fingerprint = row.profile.and_then(|(profile, _)| profiles.fingerprint(profile));
         let has_stood = fingerprint.is_some() && stood.get(uid).copied() == fingerprint;
-        let Some(task) = Task::of(row, fingerprint, has_stood) else {
+        let Some(mut task) = Task::of(row, fingerprint, has_stood) else {
             match fingerprint {
                 Some(fingerprint) if row.lacking.is_empty() && row.is_ours_to_mend() => {
                     if stood.get(uid) != Some(&fingerprint) {
@@ -285,8 +285,9 @@ fn due(
             continue;
         };
         needing.insert(row.name);
-        let held = waiting.holds(row.name, |wrote| watched.shows(wrote));
-        if !held && !busy.contains(row.name) {
+        let hold = waiting.hold(row.name, |wrote| watched.shows(wrote));
+        if hold != Hold::Held && !busy.contains(row.name) {
+            task.late = hold == Hold::Late;
             tasks.push(task);
         }
     }

@@ -15,15 +15,30 @@ use crate::isolate::wanted::Kind;
 const FIRST: Duration = Duration::from_millis(250);
 /// The longest wait: a quota that was raised is noticed this soon, and by the next pod at once.
 const MOST: Duration = Duration::from_secs(60);
-/// How long the watch may take to show what was written; after it, it is looked at again.
+/// How long the watch may take to show what was written; after it, it is read instead, ever less often.
 const SHOWN: Duration = Duration::from_secs(1);
+/// The longest time between two such reads: a namespace may have been made anew meanwhile.
+const MOST_UNSEEN: Duration = Duration::from_secs(10);
 
-/// What was written of an object: what the watch has to show.
+/// What was put up of an object: what the watch has to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wrote {
     pub(super) kind: Kind,
     pub(super) name: String,
     pub(super) resource_version: Box<str>,
+    /// Whether it was written; else it was found to stand.
+    pub(super) anew: bool,
+}
+
+/// Whether a namespace may be worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Not now.
+    Held,
+    /// By what the watch shows.
+    Free,
+    /// By what is read: the watch lags behind what was written.
+    Late,
 }
 
 /// A namespace that failed.
@@ -34,11 +49,19 @@ struct Failing {
     why: Failure,
 }
 
+/// A namespace whose watch has not shown yet what was written.
+#[derive(Debug)]
+struct Unseen {
+    wait: Duration,
+    until: Instant,
+    wrote: Vec<Wrote>,
+}
+
 /// Namespaces that wait.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     failing: HashMap<NamespaceName, Failing>,
-    written: HashMap<NamespaceName, (Instant, Vec<Wrote>)>,
+    written: HashMap<NamespaceName, Unseen>,
 }
 
 impl Waiting {
@@ -48,7 +71,10 @@ impl Waiting {
             Ok(wrote) => {
                 self.failing.remove(&namespace);
                 if !wrote.is_empty() {
-                    self.written.insert(namespace, (Instant::now() + SHOWN, wrote));
+                    let before = self.written.get(&namespace).map(|unseen| unseen.wait);
+                    let wait = before.map_or(SHOWN, |wait| (wait * 2).min(MOST_UNSEEN));
+                    let until = Instant::now() + wait;
+                    self.written.insert(namespace, Unseen { wait, until, wrote });
                 }
             }
             Err(why) => {
@@ -61,20 +87,23 @@ impl Waiting {
         }
     }
 
-    /// Whether a namespace is to be left alone for now. `shows` tells whether the watch shows what was written.
-    pub(super) fn holds(&mut self, namespace: &NamespaceName, shows: impl Fn(&Wrote) -> bool) -> bool {
+    /// Whether a namespace may be worked on now. `shows` tells whether the watch shows what was written.
+    pub(super) fn hold(&mut self, namespace: &NamespaceName, shows: impl Fn(&Wrote) -> bool) -> Hold {
         let now = Instant::now();
         if self.failing.get(namespace).is_some_and(|failing| failing.until > now) {
-            return true;
+            return Hold::Held;
         }
-        let Some((until, wrote)) = self.written.get(namespace) else {
-            return false;
+        let Some(unseen) = self.written.get(namespace) else {
+            return Hold::Free;
         };
-        if *until > now && !wrote.iter().all(shows) {
-            return true;
+        if unseen.wrote.iter().all(shows) {
+            self.written.remove(namespace);
+            Hold::Free
+        } else if unseen.until > now {
+            Hold::Held
+        } else {
+            Hold::Late
         }
-        self.written.remove(namespace);
-        false
     }
 
     /// Why a namespace failed last; none where it did not.
@@ -82,9 +111,10 @@ impl Waiting {
         self.failing.get(namespace).map(|failing| &failing.why)
     }
 
-    /// Forgets all failures: what failed by one configuration may do by another.
+    /// Forgets all that is waited for: what failed by one configuration may do by another.
     pub(super) fn begin_anew(&mut self) {
         self.failing.clear();
+        self.written.clear();
     }
 
     /// Forgets namespaces that need no work.
@@ -97,7 +127,7 @@ impl Waiting {
     pub(super) fn next(&self) -> Option<Instant> {
         let now = Instant::now();
         let failing = self.failing.values().map(|failing| failing.until);
-        let written = self.written.values().map(|(until, _)| *until);
+        let written = self.written.values().map(|unseen| unseen.until);
         failing.chain(written).filter(|until| *until > now).min()
     }
 }
@@ -119,6 +149,7 @@ mod tests {
             kind: Kind::network_policy(),
             name: "ringfence-a".to_owned(),
             resource_version: "7".into(),
+            anew: true,
         }
     }
 
@@ -129,11 +160,11 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..12 {
             waiting.worked(shop.clone(), refused());
-            assert!(waiting.holds(&shop, |_| true));
+            assert_eq!(waiting.hold(&shop, |_| true), Hold::Held);
             let until = waiting.next().expect("it waits");
             waits.push(until - Instant::now());
             tokio::time::sleep_until(until).await;
-            assert!(!waiting.holds(&shop, |_| true));
+            assert_eq!(waiting.hold(&shop, |_| true), Hold::Free);
         }
         assert!(
             waits[0] <= FIRST && waits.windows(2).take(5).all(|pair| pair[0] < pair[1]),
@@ -153,11 +184,15 @@ mod tests {
         let mut waiting = Waiting::default();
         let shop = name("shop");
         waiting.worked(shop.clone(), Ok(vec![wrote()]));
-        assert!(waiting.holds(&shop, |_| false));
-        assert!(!waiting.holds(&shop, |wrote| wrote.name == "ringfence-a"));
+        assert_eq!(waiting.hold(&shop, |_| false), Hold::Held);
+        assert_eq!(waiting.hold(&shop, |wrote| wrote.name == "ringfence-a"), Hold::Free);
         waiting.worked(shop.clone(), Ok(vec![wrote()]));
         tokio::time::sleep(SHOWN).await;
-        assert!(!waiting.holds(&shop, |_| false));
+        assert_eq!(waiting.hold(&shop, |_| false), Hold::Late);
+        waiting.worked(shop.clone(), Ok(vec![wrote()]));
+        tokio::time::sleep(SHOWN).await;
+        assert_eq!(waiting.hold(&shop, |_| false), Hold::Held, "less often");
+        assert_eq!(waiting.hold(&shop, |_| true), Hold::Free, "it came after all");
     }
 
     #[tokio::test(start_paused = true)]

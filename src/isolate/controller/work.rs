@@ -10,7 +10,7 @@ use ringfence_core::model::{NamespaceName, ProfileName, Timestamp};
 use super::waiting::Wrote;
 use crate::Current;
 use crate::answer::Calls;
-use crate::isolate::content::Digest;
+use crate::isolate::content::{Digest, Seen};
 use crate::isolate::failure::Failure;
 use crate::isolate::survey::{Lack, Lacking, Row, Stray};
 use crate::isolate::writer::{Live, Made, Writer};
@@ -28,6 +28,8 @@ pub(super) struct Task {
     pub(super) fingerprint: Option<Digest>,
     /// Whether that has stood before: somebody changed or deleted it.
     pub(super) stood: bool,
+    /// Whether what was written there last is not to be seen yet.
+    pub(super) late: bool,
 }
 
 /// What works on a namespace needs.
@@ -63,6 +65,7 @@ impl Task {
             stray: row.stray.clone(),
             fingerprint,
             stood,
+            late: false,
         })
     }
 
@@ -100,17 +103,20 @@ impl Worker {
     async fn put_up(&self, task: &Task) -> Result<Vec<Wrote>, Failure> {
         let puts = task.lacking.iter().map(|Lack { wanted, what }| async move {
             let live = match what {
-                // The watch has not shown it: an apply finds out.
-                Lacking::Absent => Live::Absent,
+                // The watch has not shown it: an apply finds out, unless we know that the watch lags.
+                Lacking::Absent if !task.late => Live::Absent,
                 _ => self.writer.read(&task.namespace, wanted).await?,
             };
             let made = self.writer.put_up(&task.namespace, wanted, live).await?;
+            let wrote = |seen: Seen, anew| Wrote {
+                kind: wanted.kind.clone(),
+                name: wanted.name.clone(),
+                resource_version: seen.resource_version,
+                anew,
+            };
             Ok(match made {
-                Made::Stood(seen) | Made::Written(seen) => Some(Wrote {
-                    kind: wanted.kind.clone(),
-                    name: wanted.name.clone(),
-                    resource_version: seen.resource_version,
-                }),
+                Made::Stood(seen) => Some(wrote(seen, false)),
+                Made::Written(seen) => Some(wrote(seen, true)),
                 Made::NoKind => None,
             })
         });
