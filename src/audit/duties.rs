@@ -10,75 +10,10 @@ use ringfence_core::model::Scope;
 
 use super::grants::{Grant, Grants, Held, Id, On, administrators, merge};
 use super::reach::{Act, Hop, Reach, Search, segment_topic};
+use super::report::{self, Finding, Judged, Kind, Report};
 use super::{Evidence, Whole, ways};
 use crate::manifests::grants::Subject;
 use crate::manifests::names;
-
-/// What is found of a subject and a segment, the plainest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
-#[value(rename_all = "PascalCase")]
-pub enum Kind {
-    /// Holds manage together with join or connect.
-    HoldsBoth,
-    /// Holds both by a rule for every verb: a wildcard makes the question moot.
-    Wildcard,
-    /// A delegate that holds both: what it does for others is judged as another user, what it does itself is not.
-    Delegate,
-    /// Holds one of both, or neither, and can come to hold the rest.
-    CanHoldBoth,
-    /// Can come to hold what nobody gave it: manage, or join or connect.
-    CanGrantItself,
-    /// May write NetworkPolicies in a namespace of members where it also deploys.
-    WritesPolicies,
-    /// A service account that is bound and does not exist: whoever creates it holds what it was given.
-    MissingAccount,
-}
-
-/// Something to look into.
-#[derive(Debug, Clone)]
-pub struct Finding {
-    /// What was found.
-    pub kind: Kind,
-    /// The segment, by its place in the report.
-    pub segment: usize,
-    /// The namespace in which, for [`Kind::WritesPolicies`]; none: in every one.
-    pub namespace: Option<Rc<str>>,
-    /// Of whom.
-    pub subject: Id,
-    /// How they come to write policies; empty where they do not.
-    pub manages: Vec<Hop>,
-    /// How they come to place pods; empty where they do not.
-    pub places: Vec<Hop>,
-}
-
-/// A segment as it was judged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judged {
-    /// Its name.
-    pub name: String,
-    /// The namespace in which its permissions are asked, none for the cluster.
-    pub consent: Option<String>,
-    /// The namespaces that members can live in, as far as they are known.
-    pub members: BTreeSet<String>,
-}
-
-/// What an audit came to.
-pub struct Report<'r> {
-    /// Who holds what.
-    pub grants: Grants<'r>,
-    /// The segments, by name.
-    pub segments: Vec<Judged>,
-    /// Everything found, by segment, then by subject.
-    pub findings: Vec<Finding>,
-    /// Whom the guardrails exempt, and who would have been found.
-    pub exempt: BTreeSet<Subject>,
-    /// The cluster's own identities and ringfence, which hold what they need, and would have been found.
-    pub own: BTreeSet<Subject>,
-    /// As whom delegates are reviewed.
-    pub delegates: BTreeMap<Subject, String>,
-    /// What could not be read, and what follows.
-    pub notes: Vec<String>,
-}
 
 /// Judges every segment of the guardrails, or those of these names.
 pub fn judge<'r>(
@@ -127,7 +62,7 @@ pub fn judge<'r>(
         own,
         ..
     } = auditor;
-    sort(&mut findings, &grants);
+    report::sort(&mut findings, &grants);
     Report {
         grants,
         segments,
@@ -137,34 +72,6 @@ pub fn judge<'r>(
         delegates,
         notes: evidence.notes.clone(),
     }
-}
-
-/// By segment, then by subject: first those of whom the plainest was found.
-fn sort(findings: &mut [Finding], grants: &Grants<'_>) {
-    let mut plainest: HashMap<(usize, Id), Kind> = HashMap::new();
-    for finding in findings.iter() {
-        let kind = plainest
-            .entry((finding.segment, finding.subject))
-            .or_insert(finding.kind);
-        *kind = finding.kind.min(*kind);
-    }
-    findings.sort_by_cached_key(|finding| {
-        let Finding {
-            kind,
-            segment,
-            namespace,
-            subject,
-            ..
-        } = finding;
-        let plainest = plainest.get(&(*segment, *subject)).copied();
-        (
-            *segment,
-            plainest,
-            grants.subject(*subject).clone(),
-            *kind,
-            namespace.clone(),
-        )
-    });
 }
 
 fn administrators_name() -> String {
@@ -249,7 +156,7 @@ impl<'r> Auditor<'_, 'r> {
         let subjects: BTreeSet<Id> = manage.subjects().chain(place.subjects()).collect();
         for subject in subjects {
             let (manages, places) = (manage.route(self.grants, subject), place.route(self.grants, subject));
-            if is_a_groups(subject, &manages, &places) {
+            if Self::is_a_groups(subject, &manages, &places) {
                 continue;
             }
             let kind = self.kind(subject, &manages, &places);
@@ -270,6 +177,12 @@ impl<'r> Auditor<'_, 'r> {
             });
         }
         wildcards
+    }
+
+    /// Whether all of it is what one of its groups is found for.
+    fn is_a_groups(subject: Id, manages: &[Hop], places: &[Hop]) -> bool {
+        let firsts = [manages.first(), places.first()];
+        !firsts.into_iter().flatten().any(|hop| hop.who == subject)
     }
 
     fn kind(&self, subject: Id, manages: &[Hop], places: &[Hop]) -> Option<Kind> {
@@ -359,11 +272,9 @@ impl<'r> Auditor<'_, 'r> {
             return;
         }
         let everywhere = self.writers_in(None);
-        let mut found = vec![(None::<Rc<str>>, Rc::clone(&everywhere))];
-        for namespace in members {
-            found.push((Some(namespace.as_str().into()), self.writers_in(Some(namespace))));
-        }
-        for (namespace, writers) in found {
+        let everywhere_too = std::iter::once(None);
+        for namespace in everywhere_too.chain(members.iter().map(|name| Some(Rc::<str>::from(name.as_str())))) {
+            let writers = self.writers_in(namespace.as_deref());
             for writer in writers.iter() {
                 let Writer { who, writes, deploys } = writer;
                 let told_already = namespace.is_some() && everywhere.iter().any(|other| other.who == *who);
@@ -431,10 +342,4 @@ fn is_the_clusters(subject: &Subject) -> bool {
         Subject::User(name) => name.starts_with("system:kube-") || name.starts_with("system:node:"),
         Subject::Group(name) => name == "system:nodes",
     }
-}
-
-/// Whether all of it is what one of a subject's groups is found for.
-fn is_a_groups(subject: Id, manages: &[Hop], places: &[Hop]) -> bool {
-    let firsts = [manages.first(), places.first()];
-    !firsts.into_iter().flatten().any(|hop| hop.who == subject)
 }

@@ -216,7 +216,7 @@ impl<'r> Grants<'r> {
         let mut held = Held::new();
         for place in places.into_iter().flatten() {
             for grant in speaking.bound.get(place).into_iter().flatten() {
-                if self.is_on(self.rule(*grant), on) {
+                if is_on(self.rule(*grant), on) {
                     for subject in &self.bound[grant.bound as usize].subjects {
                         held.entry(*subject).or_default().push(*grant);
                     }
@@ -224,15 +224,6 @@ impl<'r> Grants<'r> {
             }
         }
         held
-    }
-
-    #[allow(clippy::unused_self)] // Beside its callers.
-    fn is_on(&self, rule: EffectiveRule<'_>, on: On<'_>) -> bool {
-        match on {
-            On::Some => true,
-            On::Every => rule.rule.resource_names.as_deref().unwrap_or_default().is_empty(),
-            On::Named(name) => covers_name(rule.rule, name),
-        }
     }
 
     /// Who holds any of these.
@@ -331,6 +322,14 @@ impl<'r> Grants<'r> {
     /// The rule of a grant, which for an aggregated role stands in another.
     pub fn rule(&self, grant: Grant) -> EffectiveRule<'r> {
         self.roles[self.bound[grant.bound as usize].role as usize].rules[grant.rule as usize]
+    }
+}
+
+fn is_on(rule: EffectiveRule<'_>, on: On<'_>) -> bool {
+    match on {
+        On::Some => true,
+        On::Every => rule.rule.resource_names.as_deref().unwrap_or_default().is_empty(),
+        On::Named(name) => covers_name(rule.rule, name),
     }
 }
 

@@ -1,13 +1,14 @@
 //! What RBAC would let happen: who could both write a segment's policies and place pods in it, over all roles and bindings
 //! of a cluster or of a folder of manifests. [`Grants`] says who holds what by which binding, `ways` how one identity becomes
-//! another, `reach` searches, [`duties`] judges, [`Report`] tells it as text, JSON lines or a picture. Reads, never writes.
+//! another, `reach` searches, `duties` judges, [`Report`] tells it as text, JSON lines or a picture. Reads, never writes.
 
 pub mod cluster;
-pub mod duties;
+mod duties;
 mod grants;
 mod picture;
 mod reach;
 mod record;
+mod report;
 mod text;
 mod ways;
 
@@ -18,10 +19,11 @@ use ringfence_core::model::Namespaces;
 
 use crate::answer::offline::{Manifests, Rbac};
 
-pub use duties::{Finding, Judged, Kind, Report};
+pub use duties::judge;
 pub use grants::{Grant, Grants, Held, Id, On, Topic};
 pub use reach::{Act, Hop};
 pub use record::{FindingRecord, SCHEMA};
+pub use report::{Finding, Judged, Kind, Report};
 
 /// Everything that an audit reads.
 #[derive(Debug, Default)]

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::duties::Report;
 use super::reach::{Act, Hop};
+use super::report::Report;
 
 /// Mermaid draws no more arrows than these unless its page says otherwise.
 const MOST_ARROWS: usize = 500;

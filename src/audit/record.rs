@@ -4,9 +4,9 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::duties::{Finding, Kind, Report};
 use super::grants::{Grant, Grants, Id};
 use super::reach::{Act, Hop};
+use super::report::{Finding, Kind, Report};
 use crate::manifests::grants::Subject;
 
 /// The `schema` of every record; a change that readers must notice makes a new version.

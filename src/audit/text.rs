@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::duties::{Finding, Judged, Kind, Report};
 use super::grants::{Grant, Id};
 use super::reach::{Act, Hop};
+use super::report::{Finding, Judged, Kind, Report};
 use crate::manifests::grants::Subject;
 
 /// The most bindings that are told of one step; records have all.

@@ -12,8 +12,7 @@ use ringfence_core::guardrails::{Guardrails, Source, compile};
 
 use super::grant::{self, NamespaceArgument};
 use crate::answer::offline::{World, folder};
-use crate::audit::duties::judge;
-use crate::audit::{Evidence, Kind, Report, cluster};
+use crate::audit::{Evidence, Kind, Report, cluster, judge};
 use crate::manifests::names;
 
 /// The exit code of a report with findings, and that of none at all.

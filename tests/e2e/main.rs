@@ -7,6 +7,7 @@ mod conditions;
 mod consent;
 mod custom_kinds;
 mod delegates;
+mod duties;
 mod grants;
 mod life;
 mod modes;

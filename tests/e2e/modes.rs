@@ -9,7 +9,8 @@ use super::world::{GUARDRAILS, PATIENCE, World};
 
 const ROGUE: &str = "--image=evil --labels=app=hollowapp --dry-run=server";
 
-fn guardrails(spec: &str) -> String {
+/// The documentation's segment under these settings.
+pub(crate) fn guardrails(spec: &str) -> String {
     let (_, segment) = GUARDRAILS.split_once("\n---\n").expect("two documents");
     format!(
         "apiVersion: ringfence.dev/v1alpha1\nkind: Guardrails\nmetadata: {{name: default}}\nspec: {spec}\n---\n{segment}"
