@@ -182,6 +182,13 @@ fn every_grant_is_taken_by_the_api_server_and_gives_what_it_says() {
             "ci:deployer",
         ],
         vec!["waive", "policychecks/HostAccess", "--cluster", "--user", odd],
+        vec![
+            "waive",
+            "policychecks/RequireIsolation",
+            "--cluster",
+            "--group",
+            "a team",
+        ],
         vec!["use", "isolationprofiles/none", "--cluster", "--user", odd],
         vec!["manage", "isolationprofiles/ledger", "--cluster", "--group", "a team"],
         vec!["configure", "guardrails/default", "--user", "someone"],

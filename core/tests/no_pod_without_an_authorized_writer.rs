@@ -301,7 +301,7 @@ fn answer(cluster: &Cluster, request: &Request<'_>, question: &Question) -> Answ
             };
             Answer::Reached(find("pods", namespace.as_str(), name).map(pod).into_iter().collect())
         }
-        Question::Reached(_) | Question::Templates(_) | Question::Isolated(..) => {
+        Question::Reached(_) | Question::Templates(_) | Question::Isolated(..) | Question::Policies(_) => {
             panic!("nobody connects or revises here: {question:?}")
         }
     }

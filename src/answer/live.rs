@@ -10,6 +10,7 @@ use ringfence_core::model::{
     Answer, Asked, Identity, Isolate, Isolated, Namespace, NamespaceName, ObjectReference, Owner, Permission, Question,
     ReachedPod, Target, Who,
 };
+use ringfence_core::netpol::Policy;
 use tokio::time::{Instant, timeout_at};
 
 use super::calls::{CallError, Calls, Reviewed};
@@ -32,6 +33,7 @@ pub struct Live {
     owners: SharedReads<ObjectReference, Result<Option<Owner>, CallError>>,
     templates: SharedReads<ObjectReference, Result<Vec<Owner>, CallError>>,
     reached: SharedReads<Target, Result<Vec<ReachedPod>, CallError>>,
+    policies: SharedReads<NamespaceName, Result<Vec<Arc<Policy>>, CallError>>,
     isolation: Synchronous,
     metrics: Metrics,
 }
@@ -66,6 +68,7 @@ impl Live {
             owners: SharedReads::new(MOST_WAITING),
             templates: SharedReads::new(MOST_WAITING),
             reached: SharedReads::new(MOST_WAITING),
+            policies: SharedReads::new(MOST_WAITING),
             metrics,
         }
     }
@@ -152,6 +155,18 @@ impl Live {
         pods
     }
 
+    async fn policies(&self, namespace: NamespaceName, fresh: Freshness) -> Result<Vec<Arc<Policy>>, CallError> {
+        let calls = Arc::clone(&self.calls);
+        let read = move |namespace| {
+            let calls = Arc::clone(&calls);
+            async move { calls.policies(&namespace).await }
+        };
+        let (ticket, sharing) = self.policies.join(namespace, fresh, read).ok_or(CallError::TooMany)?;
+        let policies = ticket.value().await.unwrap_or(Err(CallError::Died));
+        self.metrics.listed("networkpolicies", &policies, sharing);
+        policies
+    }
+
     async fn isolated(&self, name: &NamespaceName, isolate: Isolate, received: Instant) -> Answer {
         match self.isolation.isolated(name, isolate, received).await {
             Ok(isolated) => Answer::Isolated(isolated),
@@ -174,6 +189,7 @@ impl Live {
             Question::Owner(reference) => self.owner(reference.clone(), fresh).await.map(Answer::Owner),
             Question::Templates(reference) => self.templates(reference.clone(), fresh).await.map(Answer::Templates),
             Question::Reached(target) => self.reached(target.clone(), fresh).await.map(Answer::Reached),
+            Question::Policies(name) => self.policies(name.clone(), fresh).await.map(Answer::Policies),
             Question::Isolated(name, isolate) => Ok(self.isolated(name, *isolate, received).await),
         }
     }

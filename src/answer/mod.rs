@@ -9,6 +9,7 @@ mod live;
 mod metrics;
 pub mod offline;
 mod permissions;
+mod policies;
 mod reached;
 mod shared;
 

@@ -14,6 +14,7 @@ use clap::Args;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
+use ringfence_core::decide::REQUIRE_ISOLATION;
 use ringfence_core::guardrails::documents::{CheckName, Consent as Consented};
 use ringfence_core::guardrails::{Guardrails, Source, compile};
 use ringfence_core::model::{GROUP, NamespaceName, ProfileName, Scope, SegmentName, Verb};
@@ -138,6 +139,9 @@ impl FromStr for Target {
                 .map(Self::Segment)
                 .map_err(|error| error.to_string()),
             ("policychecks" | "policycheck", name) => {
+                if name == REQUIRE_ISOLATION {
+                    return Ok(Self::Check(name.to_owned()));
+                }
                 // Spelled as in `spec.checks`.
                 let check = serde_json::from_value::<CheckName>(name.into());
                 check

@@ -98,6 +98,13 @@ fn reading() -> Vec<Right> {
             &["get"],
             "The same, for API servers that dial by Endpoints.",
         ),
+        read(
+            "networking.k8s.io",
+            &["networkpolicies"],
+            &["list", "watch"],
+            "Know which other policies isolate the pods that a policy no longer would (requireIsolation), and which \
+             policies the labels of a namespace would open (isolatedFrom).",
+        ),
         read("apps", &["controllerrevisions"], &["get"], owner),
         read("batch", &["jobs"], &["get"], "The same for owners of this kind."),
         read(

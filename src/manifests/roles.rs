@@ -87,6 +87,8 @@ mod tests {
             consent: Scope::Cluster,
             members: Vec::new(),
             clients: Vec::new(),
+            isolated_from: Vec::new(),
+            require_isolation: Vec::new(),
             guard_access: true,
         };
         let guardrails = Guardrails {

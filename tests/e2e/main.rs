@@ -14,6 +14,7 @@ mod modes;
 mod outage;
 mod placements;
 mod recipe;
+mod require_isolation;
 mod staleness;
 mod story;
 mod unjudged;

@@ -9,6 +9,7 @@ use crate::model::{
     Answer, Answers, Asked, Finding, Isolate, Isolated, Mode, Namespace, NamespaceName, ObjectReference, Owner,
     Permission, Question, ReachedPod, Request, Scope, Snapshot, Target, Who,
 };
+use crate::netpol::Policy;
 
 /// What a rule may read and ask.
 pub(super) struct Context<'c, 'r> {
@@ -166,6 +167,16 @@ impl<'c, 'r> Context<'c, 'r> {
             Some(Answer::Isolated(isolated)) => Known::Yes(isolated),
             Some(Answer::Failed(why)) => Known::Failed(why.clone()),
             Some(other) => Known::Failed(format!("isolation was answered with {other:?}")),
+        }
+    }
+
+    /// The NetworkPolicies of a namespace as they stand now, but for those that are being deleted.
+    pub(super) fn policies(&self, namespace: &NamespaceName, mode: Mode) -> Known<&'c [Arc<Policy>]> {
+        match self.ask(Question::Policies(namespace.clone()), mode) {
+            None => Known::Pending,
+            Some(Answer::Policies(policies)) => Known::Yes(policies),
+            Some(Answer::Failed(why)) => Known::Failed(why.clone()),
+            Some(other) => Known::Failed(format!("the list was answered with {other:?}")),
         }
     }
 

@@ -14,6 +14,7 @@ mod namespaces;
 mod policies;
 mod profile;
 mod provenance;
+mod require_isolation;
 mod rollback;
 mod segments;
 mod separation_of_duties;
@@ -24,6 +25,7 @@ use std::cmp::Reverse;
 
 use context::Context;
 
+pub use require_isolation::NAME as REQUIRE_ISOLATION;
 pub use settle::{Gates, Gating, gate};
 
 pub use self::unjudged::{unjudged, written};
@@ -106,6 +108,11 @@ pub const RULES: &[Rule] = &[
         name: manage::NAME,
         stage: Stage::Judge,
         judge: manage::judge,
+    },
+    Rule {
+        name: require_isolation::NAME,
+        stage: Stage::Judge,
+        judge: require_isolation::judge,
     },
     // Judges what those above let in.
     Rule {

@@ -16,6 +16,8 @@ pub(super) struct Written {
     pub(super) before: Option<Policy>,
     /// As it will stand; none on DELETE.
     pub(super) after: Option<Policy>,
+    /// Whether nobody knows what it will say, so that it may isolate nothing.
+    after_unread: bool,
     /// Whether what it says changes, or what keeps it in force: an owner that is not there has the garbage collector delete
     /// it. Where it comes or goes, it does.
     pub(super) changes: bool,
@@ -43,9 +45,11 @@ fn compiled(request: &Request<'_>, write: &PolicyWrite<'_>) -> Option<Written> {
     };
     let comes_or_goes = write.before.is_none() || write.after.is_none();
     let counts = |change: &PolicyChange| matches!(change, PolicyChange::Content | PolicyChange::Owners);
+    let (before, after) = (side(&write.before)?, side(&write.after)?);
     Some(Written {
-        before: side(&write.before)?,
-        after: side(&write.after)?,
+        after_unread: matches!(after, Some(Side::Unread(_))),
+        before: before.map(Side::policy),
+        after: after.map(Side::policy),
         changes: comes_or_goes || write.changes.iter().any(counts),
         injected: [&write.before, &write.after]
             .into_iter()
@@ -59,8 +63,24 @@ pub(super) fn is_injected(name: &str, labels: &impl LabelSet) -> bool {
     name.starts_with(RESERVED_PREFIX) || labels.value(MANAGED_BY.0) == Some(MANAGED_BY.1)
 }
 
+/// What one side of a write says.
+enum Side {
+    /// This.
+    Read(Policy),
+    /// Nobody knows: it may be all that this says.
+    Unread(Policy),
+}
+
+impl Side {
+    fn policy(self) -> Policy {
+        match self {
+            Self::Read(policy) | Self::Unread(policy) => policy,
+        }
+    }
+}
+
 /// What a spec says; none in what is no namespace, where no policy can be.
-fn side(namespace: &str, text: PolicySpecText<'_>) -> Option<Policy> {
+fn side(namespace: &str, text: PolicySpecText<'_>) -> Option<Side> {
     // What it is called does not matter to what it says, and may not be known yet.
     let read = |spec: &NetworkPolicySpec| Policy::read(namespace, "policy", spec, Leniency::Stored).ok();
     let spec = match text.0 {
@@ -70,7 +90,7 @@ fn side(namespace: &str, text: PolicySpecText<'_>) -> Option<Policy> {
             .map(Option::unwrap_or_default),
     };
     if let Some(policy) = spec.as_ref().and_then(read) {
-        return Some(policy);
+        return Some(Side::Read(policy));
     }
     // The API server has taken it, so it says something: anything.
     let anything = || {
@@ -79,15 +99,20 @@ fn side(namespace: &str, text: PolicySpecText<'_>) -> Option<Policy> {
             ports: Ports::All,
         }])
     };
-    Some(Policy {
+    Some(Side::Unread(Policy {
         pods: Selector::everything(),
         ingress: anything(),
         egress: anything(),
         ..read(&NetworkPolicySpec::default())?
-    })
+    }))
 }
 
 impl Written {
+    /// As it will stand, where that can be relied on.
+    pub(super) fn relied_on(&self) -> Option<&Policy> {
+        self.after.as_ref().filter(|_| !self.after_unread)
+    }
+
     /// Both sides that are there, the later first.
     pub(super) fn sides(&self) -> impl Iterator<Item = &Policy> {
         self.after.iter().chain(&self.before)

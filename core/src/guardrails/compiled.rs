@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::documents::CheckName;
+use super::documents::{CheckName, Direction};
 use super::isolation::{Isolation, Profile};
 use super::policy_kind::PolicyKind;
 use crate::labels::{ClauseIndex, LabelSet, Selector};
@@ -176,6 +176,10 @@ pub struct Segment {
     pub members: Vec<Clause>,
     /// Whom its policies let in.
     pub clients: Vec<Clause>,
+    /// `isolatedFrom`: what no policy may connect with the members.
+    pub isolated_from: Vec<Clause>,
+    /// `requireIsolation`: in which directions some policy always selects the members.
+    pub require_isolation: Vec<Direction>,
     /// `guardAccess`: whether exec and its kin are asked for too.
     pub guard_access: bool,
 }

@@ -44,12 +44,6 @@ const NOT_YET: &[NotYet] = &[
         detect: Detect::Field("isolatedFrom"),
         consequence: "a policy could still connect these with the members",
     },
-    NotYet {
-        feature: "requireIsolation",
-        kind: Kind::Segment,
-        detect: Detect::Field("requireIsolation"),
-        consequence: "members could be left without a policy",
-    },
 ];
 
 /// Every setting that is not enforced yet, for documentation.

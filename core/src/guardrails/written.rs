@@ -7,7 +7,7 @@ use std::fmt;
 use super::compiled::{Clause, Guardrails, NamespaceSet, Segment};
 use super::documents::{
     self, ClauseSpec, Consent, GuardrailsSpec, IsolationProfileSpec, LabelSelector, LabelSelectorRequirement, Manifest,
-    NamespaceCap, ProfilePolicy, RolloutSpec, SegmentSpec, SelectorOperator,
+    NamespaceCap, ProfilePolicy, RolloutSpec, SegmentSpec, SelectorOperator, SeparatedSpec,
 };
 use super::isolation::{InjectedManifest, InjectedPolicy, Isolation, Profile, RESERVED_PREFIX, unmark};
 use crate::labels::{Operator, Selector};
@@ -95,8 +95,9 @@ impl From<&Segment> for SegmentSpec {
             }),
             members: segment.members.iter().map(ClauseSpec::from).collect(),
             clients: segment.clients.iter().map(ClauseSpec::from).collect(),
+            isolated_from: segment.isolated_from.iter().map(SeparatedSpec::from).collect(),
+            require_isolation: segment.require_isolation.clone(),
             guard_access: segment.guard_access,
-            ..Self::default()
         }
     }
 }
@@ -111,6 +112,21 @@ impl From<&Clause> for ClauseSpec {
             namespaces,
             namespace_selector,
             pod_selector: (&clause.pods).into(),
+        }
+    }
+}
+
+impl From<&Clause> for SeparatedSpec {
+    fn from(clause: &Clause) -> Self {
+        let ClauseSpec {
+            namespaces,
+            namespace_selector,
+            pod_selector,
+        } = clause.into();
+        Self {
+            namespaces,
+            namespace_selector,
+            pod_selector: (!clause.pods.is_everything()).then_some(pod_selector),
         }
     }
 }

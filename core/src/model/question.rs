@@ -2,8 +2,10 @@
 //! answers them from the live cluster or from manifests, so that both decide the same.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::{ControllerReference, Isolate, Isolated, Mode, Namespace, NamespaceName, Permission, Target, Timestamp};
+use crate::netpol::Policy;
 
 /// Something that a decision has to know.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -22,6 +24,9 @@ pub enum Question {
     /// Whether the policies of this namespace's profile stand, each as it is in the profile: a read that began after the
     /// review arrived.
     Isolated(NamespaceName, Isolate),
+    /// The NetworkPolicies of a namespace: a read that began after the review arrived. A watch would not do: of a deleted
+    /// collection all go before it tells of the first.
+    Policies(NamespaceName),
 }
 
 /// As whom a permission is asked.
@@ -107,6 +112,9 @@ pub enum Answer {
     Templates(Vec<Owner>),
     /// To [`Question::Isolated`].
     Isolated(Isolated),
+    /// To [`Question::Policies`]. Without those that are being deleted, which finalizers alone still hold up, and without
+    /// what cannot be read.
+    Policies(Vec<Arc<Policy>>),
     /// It could not be answered; the text says why. Never read as a yes.
     Failed(String),
 }
@@ -125,6 +133,7 @@ impl fmt::Display for Question {
             Self::Reached(target) => write!(formatter, "read {target}"),
             Self::Templates(owner) => write!(formatter, "list {} of {}", owner.resource, owner.namespace),
             Self::Isolated(namespace, Isolate::Apply) => write!(formatter, "isolate namespace {namespace}"),
+            Self::Policies(namespace) => write!(formatter, "list the NetworkPolicies of {namespace}"),
             Self::Isolated(namespace, Isolate::Look) => {
                 write!(formatter, "look whether namespace {namespace} is isolated")
             }

@@ -5,12 +5,16 @@ use hashbrown::HashMap;
 use k8s_openapi::api::rbac::v1::{PolicyRule, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use ringfence_core::model::NamespaceName;
+use ringfence_core::netpol::{Leniency, NetworkPolicySpec, Policy};
 use serde::de::DeserializeOwned;
 
 use super::document::{Document, Problem};
 
 /// The API group of roles and bindings.
 pub(super) const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
+
+/// The API version of NetworkPolicies.
+pub(super) const NETWORK_POLICY: &str = "networking.k8s.io/v1";
 
 /// Where an object of each kind, namespace and name was first seen.
 pub(super) type Places = HashMap<String, String>;
@@ -100,6 +104,18 @@ pub(super) fn at_cluster(document: &Document, metadata: &ObjectMeta, places: &mu
         format!("{}.{}//{name}", document.kind, document.group()),
         places,
     )
+}
+
+/// A NetworkPolicy, compiled. Refuses what the API server refuses.
+pub(super) fn network_policy(document: &Document, namespace: &NamespaceName, name: &str) -> Result<Policy, Problem> {
+    let spec = document.value().get("spec").cloned().unwrap_or_default();
+    let spec = serde_path_to_error::deserialize::<_, Option<NetworkPolicySpec>>(&spec)
+        .map_err(|error| document.problem_at(&["spec"], format!("spec.{error}")))?
+        .unwrap_or_default();
+    Policy::read(namespace.as_str(), name, &spec, Leniency::Written).map_err(|invalid| {
+        let told: Vec<String> = invalid.iter().map(ToString::to_string).collect();
+        document.problem_at(&["spec"], told.join("; "))
+    })
 }
 
 /// Where a role or binding holds.

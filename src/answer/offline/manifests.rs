@@ -9,11 +9,13 @@ use k8s_openapi::api::core::v1;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use ringfence_core::guardrails::{Guardrails, Workload};
 use ringfence_core::model::{Namespace, NamespaceName, Namespaces, ObjectReference, Owner, ReachedPod, Timestamp};
+use ringfence_core::netpol::{Policy, PolicyName};
 use ringfence_core::review::{Shape, WRITE_PATHS, owner_of};
 use serde_json::Value;
 
 use super::acceptance::{
-    Places, RBAC_GROUP, RoleScope, at_cluster, decode, in_namespace, metadata, role_ref, rules, subjects,
+    NETWORK_POLICY, Places, RBAC_GROUP, RoleScope, at_cluster, decode, in_namespace, metadata, network_policy,
+    role_ref, rules, subjects,
 };
 use super::document::{self, Document, Problem};
 use super::folder::File;
@@ -39,6 +41,7 @@ pub struct Manifests {
     pub accounts: Accounts,
     owners: HashMap<ObjectKey, Arc<Value>>,
     pods: HashMap<(NamespaceName, String), ReachedPod>,
+    policies: Arc<HashMap<PolicyName, Arc<Policy>>>,
     /// The configured kinds that make pods, beside the built-in ones: API group and plural resource.
     custom: BTreeSet<(String, String)>,
 }
@@ -147,6 +150,15 @@ impl Manifests {
         self.pods.get(&(namespace.clone(), name.to_owned()))
     }
 
+    /// The NetworkPolicies of a namespace.
+    pub fn policies_of(&self, namespace: &NamespaceName) -> Vec<Arc<Policy>> {
+        let policies = self.policies.values();
+        policies
+            .filter(|policy| policy.name.namespace == *namespace)
+            .cloned()
+            .collect()
+    }
+
     /// Every object of a resource in a namespace, as the reference names them.
     pub fn templates(&self, reference: &ObjectReference) -> Vec<Owner> {
         let asked = |key: &ObjectKey| {
@@ -230,6 +242,12 @@ impl Manifests {
                     labels: metadata.labels.unwrap_or_default().into_iter().collect(),
                 };
                 self.pods.insert((namespace, pod.name.clone()), pod);
+            }
+            (false, "NetworkPolicy") if document.api_version == NETWORK_POLICY => {
+                let metadata = metadata(document)?;
+                let namespace = in_namespace(document, &metadata, places)?;
+                let policy = network_policy(document, &namespace, &metadata.name.unwrap_or_default())?;
+                Arc::make_mut(&mut self.policies).insert(policy.name.clone(), Arc::new(policy));
             }
             _ if self.owner_resource(group, kind).is_some() => {
                 in_namespace(document, &metadata(document)?, places)?;

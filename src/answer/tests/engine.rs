@@ -38,6 +38,8 @@ fn snapshot(mode: Mode) -> Snapshot {
             namespaces: NamespaceSet::Selected(label("team", "blue")),
             pods: label("app", "hollowapp"),
         }],
+        isolated_from: Vec::new(),
+        require_isolation: Vec::new(),
         guard_access: true,
     };
     let id = ClauseId {
@@ -159,6 +161,7 @@ async fn questions_are_answered_round_by_round_and_the_decision_is_told() {
             Question::Owner(_) => Answer::Owner(None),
             Question::Reached(_) => Answer::Reached(Vec::new()),
             Question::Templates(_) => Answer::Templates(Vec::new()),
+            Question::Policies(_) => Answer::Policies(Vec::new()),
             Question::Isolated(..) => Answer::Isolated(Isolated::Exempt),
         })
     });

@@ -100,6 +100,40 @@ async fn an_owner_is_read_with_its_controller_and_its_templates_labels() {
     assert_eq!(read(bare).await, Answer::Owner(Some(expected)));
 }
 
+#[tokio::test]
+async fn policies_are_listed_as_far_as_they_hold() {
+    let policy = |name: &str, more: Value, spec: Value| {
+        let mut object = json!({"metadata": {"name": name, "namespace": "web"}, "spec": spec});
+        object["metadata"]
+            .as_object_mut()
+            .expect("an object")
+            .extend(more.as_object().cloned().unwrap_or_default());
+        object
+    };
+    let holds = json!({"podSelector": {}, "policyTypes": ["Ingress"]});
+    let ends = json!({"deletionTimestamp": "2026-11-21T09:30:00Z", "finalizers": ["example.com/hold"]});
+    let items = json!([
+        policy("holds", json!({}), holds.clone()),
+        policy("ends", ends, holds),
+        policy("says-nothing", json!({}), Value::Null),
+        policy("unreadable", json!({}), json!({"podSelector": 7})),
+    ]);
+    let server = ApiServer::new(move |path, _| {
+        std::future::ready(match path {
+            path if path.contains("/namespaces/web/networkpolicies?") => (200, json!({"items": items})),
+            _ => failure(403, "forbidden"),
+        })
+    });
+    let live = server.live();
+    let list = async |namespace| ask(&live, &ci(), Question::Policies(name(namespace)), Mode::Enforce).await;
+    let Answer::Policies(policies) = list("web").await else {
+        panic!("not listed")
+    };
+    let names: Vec<&str> = policies.iter().map(|policy| &*policy.name.name).collect();
+    assert_eq!(names, ["holds", "says-nothing"]);
+    assert!(failed(&list("other").await).contains("403"));
+}
+
 #[rstest]
 #[case("")]
 #[case(".")]

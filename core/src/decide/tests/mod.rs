@@ -4,6 +4,7 @@ mod duties;
 mod isolation;
 mod manage;
 mod paths;
+mod require_isolation;
 mod settle;
 mod unjudged;
 
@@ -56,6 +57,8 @@ fn guardrails(mode: Mode) -> Guardrails {
                 pods: selector(&[("app", "batch")]),
             },
         ],
+        isolated_from: Vec::new(),
+        require_isolation: Vec::new(),
         guard_access: true,
     };
     let id = |side, position| ClauseId {

@@ -91,3 +91,13 @@ pub enum Direction {
     /// Out of pods.
     Egress,
 }
+
+impl Direction {
+    /// The word as it stands among policyTypes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingress => "Ingress",
+            Self::Egress => "Egress",
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::labels::{Whose, selector};
 use super::{namespace, unique};
 use crate::guardrails::compiled::{Clause, NamespaceSet, Segment};
-use crate::guardrails::documents::{ClauseSpec, Consent, LabelSelector, SegmentSpec};
+use crate::guardrails::documents::{ClauseSpec, Consent, LabelSelector, SegmentSpec, SeparatedSpec};
 use crate::guardrails::place::{Found, Place};
 use crate::model::{Mode, NamespaceName, Scope, SegmentName};
 
@@ -54,18 +54,8 @@ pub(crate) fn segment(
     }
     let members = clauses(&place.field("members"), members, found);
     let clients = clauses(&place.field("clients"), clients, found);
-    for (position, separated) in isolated_from.iter().enumerate() {
-        let at = place.field("isolatedFrom").item(position);
-        namespaces(
-            &at,
-            separated.namespaces.as_deref(),
-            separated.namespace_selector.as_ref(),
-            found,
-        );
-        if let Some(pods) = &separated.pod_selector {
-            selector(&at.field("podSelector"), pods, Whose::Pods, found);
-        }
-    }
+    let separated: Vec<ClauseSpec> = isolated_from.iter().map(separated).collect();
+    let isolated_from = clauses(&place.field("isolatedFrom"), &separated, found);
     let required = place.field("requireIsolation");
     unique(
         require_isolation
@@ -89,6 +79,8 @@ pub(crate) fn segment(
         consent: consent?,
         members,
         clients,
+        isolated_from,
+        require_isolation: require_isolation.clone(),
         guard_access: *guard_access,
     })
 }
@@ -111,6 +103,20 @@ fn check_description(place: &Place<'_>, description: &str, found: &mut Found) {
             "control characters in a description",
             "it is shown in terminals: remove them",
         );
+    }
+}
+
+/// What a segment is kept apart from, as a clause: all pods where it does not say which.
+fn separated(written: &SeparatedSpec) -> ClauseSpec {
+    let SeparatedSpec {
+        namespaces,
+        namespace_selector,
+        pod_selector,
+    } = written.clone();
+    ClauseSpec {
+        namespaces,
+        namespace_selector,
+        pod_selector: pod_selector.unwrap_or_default(),
     }
 }
 

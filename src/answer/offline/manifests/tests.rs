@@ -191,6 +191,25 @@ fn lists_count_as_their_items_and_unknown_kinds_are_counted() {
 }
 
 #[test]
+fn policies_are_read_and_what_the_api_server_would_refuse_is_told() {
+    let policy = |name: &str, namespace: &str, spec: &str| {
+        format!(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
+             spec: {spec}\n---\n"
+        )
+    };
+    let text = policy("one", "web", "{podSelector: {}}") + &policy("two", "payments", "{podSelector: {}}");
+    let manifests = Manifests::parse(&[file("policies.yaml", &text)], &[]).expect("valid manifests");
+    let of_web = manifests.policies_of(&NamespaceName::new("web").expect("a valid name"));
+    let names: Vec<String> = of_web.iter().map(|policy| policy.name.to_string()).collect();
+    assert_eq!(names, ["web/one"]);
+    assert_eq!(
+        problems(&policy("one", "web", "{podSelector: {}, policyTypes: [ingress]}")),
+        "rbac.yaml:4: NetworkPolicy one: spec.policyTypes[0]: \"ingress\" is not a policy type: use Ingress or Egress"
+    );
+}
+
+#[test]
 fn comments_and_empty_documents_are_passed_over() {
     assert_eq!(problems("# nothing\n---\n---\n# here\n"), "accepted");
 }
@@ -205,6 +224,8 @@ fn published_roles_are_there_to_be_bound() {
             consent: ringfence_core::model::Scope::Cluster,
             members: Vec::new(),
             clients: Vec::new(),
+            isolated_from: Vec::new(),
+            require_isolation: Vec::new(),
             guard_access: false,
         }],
         ..Guardrails::default()
