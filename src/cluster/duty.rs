@@ -65,7 +65,7 @@ pub(super) async fn keep<D: Duty>(mut duty: D, metrics: Metrics) -> Result<Infal
 }
 
 /// Waits until then; for ever where there is no then.
-pub(super) async fn at(instant: Option<Instant>) {
+pub(crate) async fn at(instant: Option<Instant>) {
     match instant {
         Some(instant) => tokio::time::sleep_until(instant).await,
         None => std::future::pending().await,

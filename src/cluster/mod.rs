@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt};
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::clients::Clients;
 pub(crate) use self::configuration::{Written, compiled};
 pub(crate) use self::duties::FIELD_MANAGER;
-pub(crate) use self::duty::Duty;
+pub(crate) use self::duty::{Duty, at};
 pub(crate) use self::enforced_since::read as read_since;
 pub use self::guard::ConfigurationGuard;
 pub use self::leader::LeaseTiming;
@@ -46,7 +47,7 @@ use self::leader::Candidate;
 use self::snapshot::Keeper;
 use crate::Current;
 use crate::certs::secret::{Certificate, Reached, SecretError, ServingSecret};
-use crate::isolate::{self, Controller, Report};
+use crate::isolate::{self, Controller, GateKeeper, Report};
 use crate::manifests::webhooks::Address;
 use crate::serve::{PathTokens, Readiness};
 
@@ -112,6 +113,9 @@ pub enum Error {
     /// Something that installing brings is not there.
     #[error("{0} {1} is not there: install ringfence's manifests again")]
     NotInstalled(&'static str, &'static str),
+    /// A pod is held back longer than it should be.
+    #[error("cannot lift the scheduling gate of pod {0}: {1}")]
+    Gate(String, String),
     /// A pass did not end.
     #[error("it took longer than {} s", .0.as_secs())]
     PassTooLong(Duration),
@@ -243,13 +247,27 @@ impl Duties {
             self.keep(EnforcedSince::new(clients, namespace, standing.subscribe(), metrics)),
             self.keep(Events::new(clients, pod_name, standing.subscribe())),
             self.keep(ClusterRoles::new(clients, standing.subscribe(), metrics)),
-            self.keep(ServedWebhooks::new(
+            self.keep(ServedWebhooks::<ValidatingWebhookConfiguration>::new(
                 clients,
                 namespace,
                 address.clone(),
                 standing.subscribe(),
                 reached.subscribe(),
                 metrics,
+            )),
+            self.keep(ServedWebhooks::<MutatingWebhookConfiguration>::new(
+                clients,
+                namespace,
+                address.clone(),
+                standing.subscribe(),
+                reached.subscribe(),
+                metrics,
+            )),
+            self.keep(GateKeeper::new(
+                clients,
+                current.clone(),
+                isolation.clone(),
+                metrics.watch_errors("unscheduled-pods"),
             )),
             self.keep(published),
             ("isolation", controller.run().map_err(Error::from).boxed()),

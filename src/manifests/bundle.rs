@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::webhooks::{Address, Endpoint};
 use super::yaml::{Documents, Unwritable};
-use super::{crds, names, rbac, self_protection, webhooks, workload};
+use super::{crds, mutating, names, rbac, self_protection, webhooks, workload};
 
 /// How ringfence is installed.
 #[derive(Debug, Clone)]
@@ -106,6 +106,7 @@ fn installed(installation: &Installation) -> Result<Vec<File>, Unwritable> {
          reference/webhooks.yaml shows what it serves for an example.",
     );
     file.push(&webhooks::shell())?;
+    file.push(&mutating::shell())?;
     files.push(end("webhooks.yaml", file));
 
     let mut file = begin("service.yaml", "");
@@ -164,6 +165,7 @@ fn reference(installation: &Installation) -> Result<File, Unwritable> {
          webhooks --guardrails FILE",
     );
     file.push(&webhooks::webhook_configuration(&compiled.guardrails, &endpoint))?;
+    file.push(&mutating::mutating_configuration(&compiled.guardrails, &endpoint))?;
     Ok(end(PATH, file))
 }
 

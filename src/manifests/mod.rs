@@ -4,6 +4,7 @@
 mod bundle;
 pub mod crds;
 pub mod grants;
+pub mod mutating;
 pub mod names;
 pub mod published;
 mod rbac;

@@ -50,7 +50,7 @@ const READ: [&str; 3] = ["get", "list", "watch"];
 pub fn rights() -> Vec<Right> {
     let mut rights = reading();
     rights.extend(publishing());
-    rights.push(isolating());
+    rights.extend(isolating());
     rights.extend(own_namespace());
     rights
 }
@@ -179,26 +179,41 @@ fn publishing() -> Vec<Right> {
         },
         write(
             "admissionregistration.k8s.io",
-            &["validatingwebhookconfigurations"],
+            &["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
             &["get", "list", "watch", "update"],
             Named::Exactly(names::RINGFENCE),
-            "Keep its webhooks in step with the guardrails. It can neither create nor delete the configuration.",
+            "Keep its webhooks in step with the guardrails. It can neither create nor delete the configurations.",
         ),
     ]
 }
 
 /// What isolation needs. RBAC cannot limit it to names that begin with ringfence- or to objects of our label: nothing else
 /// is written, and the tests say so.
-fn isolating() -> Right {
-    Right {
-        group: "networking.k8s.io",
-        resources: vec!["networkpolicies"],
-        verbs: vec!["get", "list", "watch", "create", "patch", "update", "delete"],
+fn isolating() -> Vec<Right> {
+    let write = |group, resource, verbs: &[&'static str], why| Right {
+        group,
+        resources: vec![resource],
+        verbs: verbs.to_vec(),
         named: Named::Any,
         place: Place::Cluster,
-        why: "Put the policies of isolation profiles into namespaces before their first pod, keep them as they are, and take \
-              away those that a profile has no longer. Only objects that it made, or that have a name reserved for it.",
-    }
+        why,
+    };
+    vec![
+        write(
+            "networking.k8s.io",
+            "networkpolicies",
+            &["get", "list", "watch", "create", "patch", "update", "delete"],
+            "Put the policies of isolation profiles into namespaces before their first pod, keep them as they are, and take \
+             away those that a profile has no longer. Only objects that it made, or that have a name reserved for it.",
+        ),
+        write(
+            "",
+            "pods",
+            &["patch"],
+            "Lift the scheduling gate ringfence.dev/settle of first pods. No subresource lets one do only that; nothing else \
+             of a pod is written.",
+        ),
+    ]
 }
 
 /// What lives beside us.

@@ -61,7 +61,7 @@ struct Entry {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
+pub(super) enum Side {
     /// Where something can be denied.
     Closed,
     /// Everywhere else.
@@ -209,7 +209,7 @@ fn webhook(
     }
 }
 
-fn client_config(webhook: Webhook, endpoint: &Endpoint) -> WebhookClientConfig {
+pub(super) fn client_config(webhook: Webhook, endpoint: &Endpoint) -> WebhookClientConfig {
     let path = format!("/{}/{}", endpoint.token, webhook.path());
     let ca_bundle = endpoint.ca_bundle.clone().map(|pem| ByteString(pem.into_bytes()));
     match &endpoint.address {
@@ -232,7 +232,7 @@ fn client_config(webhook: Webhook, endpoint: &Endpoint) -> WebhookClientConfig {
 }
 
 /// What our own pods write was decided before it was written.
-fn not_ourselves(endpoint: &Endpoint) -> MatchCondition {
+pub(super) fn not_ourselves(endpoint: &Endpoint) -> MatchCondition {
     MatchCondition {
         name: "not-ringfence-itself".to_owned(),
         expression: format!("!({})", names::our_own_pod(&endpoint.namespace)),
@@ -240,7 +240,7 @@ fn not_ourselves(endpoint: &Endpoint) -> MatchCondition {
 }
 
 /// The two sides of the same set are complements: In and `NotIn`, everything and nothing.
-fn selector(namespaces: &EnforcedNamespaces, side: Side) -> LabelSelector {
+pub(super) fn selector(namespaces: &EnforcedNamespaces, side: Side) -> LabelSelector {
     let (names, inside) = match namespaces {
         EnforcedNamespaces::Only(names) => (names, side == Side::Closed),
         EnforcedNamespaces::AllBut(names) => (names, side == Side::Open),

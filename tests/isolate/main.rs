@@ -5,6 +5,7 @@ mod before_pods;
 mod controller;
 mod cost;
 mod manifests;
+mod settle;
 mod status;
 mod uninstalled;
 mod world;

@@ -1,8 +1,15 @@
-//! [`ServedWebhooks`]: keeps the ValidatingWebhookConfiguration `ringfence` as the configuration says: whoever takes a
+//! [`ServedWebhooks`]: keeps the webhook configurations `ringfence` as the guardrails say: whoever takes a
 //! webhook out, or a rule, or the certificate authority, sees it put back. A switch of mode needs no order: every replica
 //! decides by its own snapshot, and this says only what happens where no replica answers.
 
-use k8s_openapi::api::admissionregistration::v1::{ValidatingWebhook, ValidatingWebhookConfiguration};
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhook, MutatingWebhookConfiguration, ValidatingWebhook, ValidatingWebhookConfiguration,
+};
+use k8s_openapi::serde::Serialize;
+use k8s_openapi::serde::de::DeserializeOwned;
 use kube::Api;
 use kube::api::PostParams;
 use kube::runtime::watcher;
@@ -15,20 +22,88 @@ use crate::cluster::configuration::Standing;
 use crate::cluster::duty::Duty;
 use crate::cluster::mirror::Mirror;
 use crate::cluster::{Clients, Error, Metrics, changed};
+use crate::manifests::mutating::mutating_configuration;
 use crate::manifests::names::RINGFENCE as SERVED;
 use crate::manifests::webhooks::{Address, Endpoint, webhook_configuration};
 
-/// Keeps the served webhook configuration.
-pub(in crate::cluster) struct ServedWebhooks {
-    api: Api<ValidatingWebhookConfiguration>,
-    live: Mirror<String, ValidatingWebhookConfiguration>,
+/// A kind of webhook configuration.
+pub(in crate::cluster) trait Served:
+    kube::Resource<DynamicType = (), Scope = kube::core::ClusterResourceScope>
+    + Clone
+    + PartialEq
+    + fmt::Debug
+    + Serialize
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+    /// The duty to keep it.
+    const DUTY: &'static str;
+    /// The kind.
+    const KIND: &'static str;
+    /// One of its webhooks.
+    type Webhook: PartialEq;
+
+    /// What these guardrails want.
+    fn wanted(guardrails: &Guardrails, endpoint: &Endpoint) -> Self;
+
+    /// Its webhooks.
+    fn webhooks(&mut self) -> &mut Option<Vec<Self::Webhook>>;
+
+    /// The names of those that fail closed.
+    fn closed(&self) -> Vec<&str>;
+}
+
+impl Served for ValidatingWebhookConfiguration {
+    const DUTY: &'static str = "webhooks";
+    const KIND: &'static str = "ValidatingWebhookConfiguration";
+    type Webhook = ValidatingWebhook;
+
+    fn wanted(guardrails: &Guardrails, endpoint: &Endpoint) -> Self {
+        webhook_configuration(guardrails, endpoint)
+    }
+
+    fn webhooks(&mut self) -> &mut Option<Vec<ValidatingWebhook>> {
+        &mut self.webhooks
+    }
+
+    fn closed(&self) -> Vec<&str> {
+        let fails = |webhook: &&ValidatingWebhook| webhook.failure_policy.as_deref() == Some("Fail");
+        let closed = self.webhooks.iter().flatten().filter(fails);
+        closed.map(|webhook| webhook.name.as_str()).collect()
+    }
+}
+
+impl Served for MutatingWebhookConfiguration {
+    const DUTY: &'static str = "mutating-webhooks";
+    const KIND: &'static str = "MutatingWebhookConfiguration";
+    type Webhook = MutatingWebhook;
+
+    fn wanted(guardrails: &Guardrails, endpoint: &Endpoint) -> Self {
+        mutating_configuration(guardrails, endpoint)
+    }
+
+    fn webhooks(&mut self) -> &mut Option<Vec<MutatingWebhook>> {
+        &mut self.webhooks
+    }
+
+    fn closed(&self) -> Vec<&str> {
+        Vec::new()
+    }
+}
+
+/// Keeps a served webhook configuration.
+pub(in crate::cluster) struct ServedWebhooks<K: Served> {
+    api: Api<K>,
+    live: Mirror<String, K>,
     standing: watch::Receiver<Standing>,
     reached: watch::Receiver<Option<Reached>>,
     namespace: String,
     address: Address,
 }
 
-impl ServedWebhooks {
+impl<K: Served> ServedWebhooks<K> {
     pub(in crate::cluster) fn new(
         clients: &Clients,
         namespace: &str,
@@ -40,13 +115,13 @@ impl ServedWebhooks {
         Self {
             api: Api::all(clients.writes.clone()),
             live: Mirror::new(
-                "webhooks",
-                Api::<ValidatingWebhookConfiguration>::all(clients.watches.clone()),
+                K::DUTY,
+                Api::<K>::all(clients.watches.clone()),
                 watcher::Config::default().fields(&format!("metadata.name={SERVED}")),
-                metrics.watch_errors("webhooks"),
+                metrics.watch_errors(K::DUTY),
                 |mut object| {
-                    object.metadata.managed_fields = None;
-                    Some((object.metadata.name.clone()?, object))
+                    object.meta_mut().managed_fields = None;
+                    Some((object.meta().name.clone()?, object))
                 },
             ),
             standing,
@@ -56,47 +131,32 @@ impl ServedWebhooks {
         }
     }
 
-    fn wanted(&self, guardrails: &Guardrails, reached: Reached) -> ValidatingWebhookConfiguration {
+    fn wanted(&self, guardrails: &Guardrails, reached: Reached) -> K {
         let endpoint = Endpoint {
             namespace: self.namespace.clone(),
             address: self.address.clone(),
             token: reached.path,
             ca_bundle: reached.ca_pem,
         };
-        webhook_configuration(guardrails, &endpoint)
+        K::wanted(guardrails, &endpoint)
     }
 }
 
 /// What stands, with everything in it that should be; none where nothing differs. What others have labelled stays.
-fn repaired(
-    live: &ValidatingWebhookConfiguration,
-    wanted: ValidatingWebhookConfiguration,
-) -> Option<ValidatingWebhookConfiguration> {
-    let labelled = holds(live.metadata.labels.as_ref(), wanted.metadata.labels.as_ref());
-    if live.webhooks == wanted.webhooks && labelled {
+fn repaired<K: Served>(live: &K, mut wanted: K) -> Option<K> {
+    let mut repaired = live.clone();
+    let labelled = holds(live.meta().labels.as_ref(), wanted.meta().labels.as_ref());
+    if repaired.webhooks() == wanted.webhooks() && labelled {
         return None;
     }
-    let mut repaired = live.clone();
-    let labels = repaired.metadata.labels.get_or_insert_default();
-    labels.extend(wanted.metadata.labels.unwrap_or_default());
-    repaired.webhooks = wanted.webhooks;
+    let labels: BTreeMap<String, String> = wanted.meta_mut().labels.take().unwrap_or_default();
+    repaired.meta_mut().labels.get_or_insert_default().extend(labels);
+    *repaired.webhooks() = wanted.webhooks().take();
     Some(repaired)
 }
 
-/// What fails closed, for the log.
-fn closed(webhooks: Option<&Vec<ValidatingWebhook>>) -> String {
-    let fails = |webhook: &&ValidatingWebhook| webhook.failure_policy.as_deref() == Some("Fail");
-    let names: Vec<&str> = webhooks
-        .into_iter()
-        .flatten()
-        .filter(fails)
-        .map(|webhook| webhook.name.as_str())
-        .collect();
-    names.join(", ")
-}
-
-impl Duty for ServedWebhooks {
-    const NAME: &'static str = "webhooks";
+impl<K: Served> Duty for ServedWebhooks<K> {
+    const NAME: &'static str = K::DUTY;
 
     async fn pass(&mut self) -> Result<(), Error> {
         let in_force = self.standing.borrow().in_force.clone();
@@ -105,7 +165,7 @@ impl Duty for ServedWebhooks {
             return Ok(());
         };
         let Some(live) = live.get(SERVED) else {
-            return Err(Error::NotInstalled("ValidatingWebhookConfiguration", SERVED));
+            return Err(Error::NotInstalled(K::KIND, SERVED));
         };
         let Some(repaired) = repaired(live, self.wanted(&in_force.guardrails, reached)) else {
             return Ok(());
@@ -115,10 +175,11 @@ impl Duty for ServedWebhooks {
             ..PostParams::default()
         };
         let replaced = self.api.replace(SERVED, &params, &repaired).await;
-        replaced.map_err(doing(format!("replace ValidatingWebhookConfiguration {SERVED}")))?;
+        replaced.map_err(doing(format!("replace {} {SERVED}", K::KIND)))?;
         tracing::info!(
             revision = %in_force.guardrails.revision,
-            fail_closed = closed(repaired.webhooks.as_ref()),
+            kind = K::KIND,
+            fail_closed = repaired.closed().join(", "),
             "webhook configuration brought in step"
         );
         Ok(())
