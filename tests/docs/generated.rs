@@ -8,7 +8,7 @@ use regex::Regex;
 use ringfence::manifests::roles::SEGMENT_VERBS;
 use ringfence::record::DecisionRecord;
 use ringfence::{answer, certs, cluster, isolate, record, serve};
-use ringfence_core::decide::RULES;
+use ringfence_core::decide::{CHECKS, RULES};
 use ringfence_core::guardrails::documents::Kind;
 use ringfence_core::guardrails::{Source, compile, not_yet, plain_schema, schema};
 use serde_json::Value;
@@ -136,10 +136,11 @@ fn rows_of(schema: &Value, prefix: &str, is_not_yet: &dyn Fn(&str) -> bool, rows
     }
 }
 
-/// What each rule says of itself: the files of `core/src/decide/` that open with a heading.
+/// What each rule and each check says of itself: the files of `core/src/decide/` that open with a heading.
 fn rules() -> String {
-    let mut rules: Vec<String> = entries("core/src/decide")
+    let mut rules: Vec<String> = ["core/src/decide", "core/src/decide/checks"]
         .into_iter()
+        .flat_map(entries)
         .filter(|path| path.is_file())
         .map(Page::read)
         .filter(|page| page.text.starts_with("//! # "))
@@ -152,7 +153,7 @@ fn rules() -> String {
     rules.sort();
     assert_eq!(
         rules.len(),
-        RULES.len(),
+        RULES.len() + CHECKS.len(),
         "a rule documents itself at the top of its file"
     );
     rules.concat()

@@ -7,7 +7,7 @@ use crate::model::{Finding, Identity, Permission, Reason, Request, Scope};
 pub(super) const MOST_FINDINGS: usize = 5;
 
 /// The most characters of a warning: clients may cut what is longer.
-const MOST_WARNING_CHARACTERS: usize = 120;
+pub(super) const MOST_WARNING_CHARACTERS: usize = 120;
 
 /// The text of a denial: every finding with why it is so, how to check it and what would settle it.
 pub(super) fn denial(request: &Request<'_>, findings: &[&Finding]) -> String {
@@ -91,6 +91,7 @@ pub(super) fn warning(request: &Request<'_>, finding: &Finding) -> String {
         (Reason::Unanswered, _) => "could not be checked".to_owned(),
         (Reason::NotIsolated, _) => "its policies do not stand".to_owned(),
         (Reason::Refused, _) => "no permission settles it".to_owned(),
+        (Reason::NoWorse, _) => "no worse than before".to_owned(),
         (_, Some(permission)) => match &permission.scope {
             Scope::Namespace(namespace) => format!("user {user} lacks {} in {namespace}", permission.verb),
             Scope::Cluster => format!("user {user} lacks {} at the cluster", permission.verb),
@@ -103,7 +104,7 @@ pub(super) fn warning(request: &Request<'_>, finding: &Finding) -> String {
     )
 }
 
-fn shortened(text: String, limit: usize) -> String {
+pub(super) fn shortened(text: String, limit: usize) -> String {
     match text.char_indices().nth(limit) {
         None => text,
         Some(_) => text.chars().take(limit - 1).chain(['…']).collect(),

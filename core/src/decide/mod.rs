@@ -1,7 +1,9 @@
 //! The rules, one file each, and [`decide`], which runs them. Sans-IO: a rule that has to know something asks for it by
-//! its [`Context`], and a driver answers and calls again. A new rule is one file here and a row in [`RULES`].
+//! its [`Context`], and a driver answers and calls again. A new rule is one file here and a row in [`RULES`]; a new check on
+//! policies one file in `checks/` and a row in [`CHECKS`].
 
 mod access;
+mod checks;
 mod clauses;
 mod consent;
 mod context;
@@ -25,6 +27,7 @@ use std::cmp::Reverse;
 
 use context::Context;
 
+pub use checks::{CHECKS, Check};
 pub use require_isolation::NAME as REQUIRE_ISOLATION;
 pub use settle::{Gates, Gating, gate};
 
@@ -114,6 +117,11 @@ pub const RULES: &[Rule] = &[
         stage: Stage::Judge,
         judge: require_isolation::judge,
     },
+    Rule {
+        name: checks::NAME,
+        stage: Stage::Judge,
+        judge: checks::judge,
+    },
     // Judges what those above let in.
     Rule {
         name: separation_of_duties::NAME,
@@ -146,9 +154,10 @@ pub fn decide(snapshot: &Snapshot, request: &Request<'_>, answers: &Answers) -> 
     if !context.is_missing_any() && !context.found().iter().any(denies) {
         run(Stage::Prepare);
     }
+    let opened = (!context.is_missing_any()).then(|| checks::opened(&context)).flatten();
     let (findings, missing) = context.into_findings_and_missing();
     if missing.is_empty() {
-        Step::Done(conclude(request, findings))
+        Step::Done(conclude(request, findings, opened))
     } else {
         Step::Ask(missing)
     }
@@ -189,8 +198,16 @@ fn denies(finding: &Finding) -> bool {
     finding.reason.refuses() && finding.mode == Mode::Enforce
 }
 
-/// The verdict on what was found.
-fn conclude(request: &Request<'_>, mut findings: Vec<Finding>) -> Decision {
+/// Whether the request is let in with a warning for this.
+fn warns(finding: &Finding) -> bool {
+    match finding.reason {
+        Reason::NoWorse => finding.mode > Mode::Audit,
+        reason => reason.refuses() && finding.mode == Mode::Warn,
+    }
+}
+
+/// The verdict on what was found; `opened` is said of what is let in.
+fn conclude(request: &Request<'_>, mut findings: Vec<Finding>, opened: Option<String>) -> Decision {
     findings.sort_by_key(|finding| (Reverse(finding.reason.refuses()), Reverse(finding.mode), finding.reason));
     let denying: Vec<&Finding> = findings.iter().filter(|finding| denies(finding)).collect();
     let verdict = if denying.is_empty() {
@@ -203,12 +220,15 @@ fn conclude(request: &Request<'_>, mut findings: Vec<Finding>) -> Decision {
             None => Verdict::Deny(text),
         }
     };
-    let warnings = findings
+    let mut warnings: Vec<String> = findings
         .iter()
-        .filter(|finding| finding.reason.refuses() && finding.mode == Mode::Warn)
+        .filter(|finding| warns(finding))
         .take(message::MOST_FINDINGS)
         .map(|finding| message::warning(request, finding))
         .collect();
+    if verdict == Verdict::Allow {
+        warnings.extend(opened);
+    }
     Decision {
         verdict,
         findings,

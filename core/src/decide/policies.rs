@@ -1,10 +1,12 @@
 //! What a request writes of NetworkPolicies, compiled once for all rules that look into it: the policy as it stood and as
 //! it will stand, where what it says changes or where it comes or goes.
 
+use std::cell::OnceCell;
+
 use crate::guardrails::{MANAGED_BY, RESERVED_PREFIX};
 use crate::labels::{LabelSet, Selector};
 use crate::model::{Action, PolicyChange, PolicySpecText, PolicyText, PolicyWrite, Request};
-use crate::netpol::{Leniency, NetworkPolicySpec, Peers, Policy, Ports, Rule};
+use crate::netpol::{Direction, Leniency, NetworkPolicySpec, Peers, Policy, Ports, Rule, Worse, worse};
 
 /// The API group of NetworkPolicies.
 pub(super) const NETWORKING: &str = "networking.k8s.io";
@@ -23,6 +25,26 @@ pub(super) struct Written {
     pub(super) changes: bool,
     /// Whether it is one of those that isolate namespaces, before or after: by its reserved name or by its label.
     pub(super) injected: bool,
+    opened: OnceCell<Opened>,
+}
+
+/// What the write of a policy opens, by direction, whatever pods and namespaces there are and whatever other policies say.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// What comes in.
+    pub(super) ingress: Vec<Worse>,
+    /// What goes out.
+    pub(super) egress: Vec<Worse>,
+}
+
+impl Opened {
+    /// Of a direction.
+    pub(super) fn of(&self, direction: Direction) -> &[Worse] {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
 }
 
 /// The writes of NetworkPolicies in a request; of other kinds nobody here knows what they say.
@@ -55,6 +77,7 @@ fn compiled(request: &Request<'_>, write: &PolicyWrite<'_>) -> Option<Written> {
             .into_iter()
             .flatten()
             .any(|policy| is_injected(&request.subject.name, &policy.labels)),
+        opened: OnceCell::new(),
     })
 }
 
@@ -116,5 +139,26 @@ impl Written {
     /// Both sides that are there, the later first.
     pub(super) fn sides(&self) -> impl Iterator<Item = &Policy> {
         self.after.iter().chain(&self.before)
+    }
+
+    /// What it opens. One that is not there selects the pods that the other side does, and says nothing of them.
+    pub(super) fn opened(&self) -> &Opened {
+        self.opened.get_or_init(|| {
+            let silent = |policy: &Policy| Policy {
+                ingress: None,
+                egress: None,
+                ..policy.clone()
+            };
+            let in_both = |of: &dyn Fn(Direction) -> Vec<Worse>| Opened {
+                ingress: of(Direction::Ingress),
+                egress: of(Direction::Egress),
+            };
+            match (&self.before, &self.after) {
+                (Some(before), Some(after)) => in_both(&|direction| worse(before, after, direction)),
+                (None, Some(after)) => in_both(&|direction| worse(&silent(after), after, direction)),
+                (Some(before), None) => in_both(&|direction| worse(before, &silent(before), direction)),
+                (None, None) => in_both(&|_| Vec::new()),
+            }
+        })
     }
 }

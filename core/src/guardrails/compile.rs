@@ -102,6 +102,7 @@ fn assemble(documents: &[Document<'_>], complete: bool, found: &mut Found) -> Gu
             guardrails.rollout = settings.rollout;
             guardrails.system_namespaces = settings.system_namespaces;
             guardrails.checks = settings.checks;
+            guardrails.check_options = settings.check_options;
             guardrails.separation_of_duties = settings.separation_of_duties;
             guardrails.delegates = settings.delegates;
             guardrails.workloads = settings.workloads;

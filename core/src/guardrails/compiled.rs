@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::checks::CheckOptions;
 use super::documents::{CheckName, Direction};
 use super::isolation::{Isolation, Profile};
 use super::policy_kind::PolicyKind;
@@ -30,6 +31,8 @@ pub struct Guardrails {
     pub selecting: Vec<ClauseId>,
     /// `spec.checks`: the checks that are on, each with its mode before the rollout's cap.
     pub checks: BTreeMap<CheckName, Mode>,
+    /// What those checks leave alone.
+    pub check_options: CheckOptions,
     /// `spec.separationOfDuties`, none where it is off.
     pub separation_of_duties: Option<SeparationOfDuties>,
     /// `spec.delegates`.
@@ -117,6 +120,7 @@ impl Default for Guardrails {
             consents: BTreeMap::new(),
             selecting: Vec::new(),
             checks: BTreeMap::new(),
+            check_options: CheckOptions::default(),
             separation_of_duties: None,
             delegates: Vec::new(),
             workloads: Vec::new(),
@@ -298,7 +302,8 @@ impl Guardrails {
     pub fn enforced(&self) -> EnforcedNamespaces {
         let enforcing = self.segments.iter().filter(|segment| segment.mode == Mode::Enforce);
         let (by_name, selected) = places(enforcing.flat_map(|segment| segment.members.iter().chain(&segment.clients)));
-        let anywhere = selected || self.isolation_enforced() || self.checks.values().any(|mode| *mode == Mode::Enforce);
+        let checked = self.checks.get(&CheckName::HostAccess) == Some(&Mode::Enforce);
+        let anywhere = selected || self.isolation_enforced() || checked;
         EnforcedNamespaces::within(self, by_name, anywhere)
     }
 
@@ -327,12 +332,14 @@ impl Guardrails {
         EnforcedNamespaces::within(self, named, anywhere)
     }
 
-    /// Where a write of a policy can be denied: where isolation is enforced or members of an enforced segment can be.
-    /// Elsewhere webhooks for policies may fail open.
+    /// Where a write of a policy can be denied: where isolation or a check on policies is enforced, or members of an enforced
+    /// segment can be. Elsewhere webhooks for policies may fail open.
     pub fn enforced_on_policies(&self) -> EnforcedNamespaces {
         let enforcing = self.segments.iter().filter(|segment| segment.mode == Mode::Enforce);
         let (named, selected) = places(enforcing.flat_map(|segment| &segment.members));
-        EnforcedNamespaces::within(self, named, selected || self.isolation_enforced())
+        let on_policies = |(name, mode): (&CheckName, &Mode)| *name != CheckName::HostAccess && *mode == Mode::Enforce;
+        let anywhere = selected || self.isolation_enforced() || self.checks.iter().any(on_policies);
+        EnforcedNamespaces::within(self, named, anywhere)
     }
 }
 

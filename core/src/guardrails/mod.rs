@@ -2,6 +2,7 @@
 //! ([`Guardrails`]). What is wrong comes back as [`Problems`], each with its place; [`schema()`] describes the documents
 //! to editors and to the API server.
 
+mod checks;
 mod compile;
 mod compiled;
 mod defaulted;
@@ -18,6 +19,7 @@ mod unsupported;
 mod written;
 mod yaml;
 
+pub use checks::CheckOptions;
 pub use compile::{Compiled, compile};
 pub use compiled::{
     Clause, ClauseId, Delegate, EnforcedNamespaces, Guardrails, NamespaceSet, Revision, Rollout, SYSTEM_NAMESPACES,

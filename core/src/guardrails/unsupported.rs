@@ -21,16 +21,16 @@ pub struct NotYet {
 enum Detect {
     /// The document has this field under `spec`: refused.
     Field(&'static str),
-    /// The list under `spec` has an item with another `name` than this: refused.
-    ItemsBut(&'static str, &'static str),
+    /// The list under `spec` has an item with one of these as its `name`: refused.
+    Items(&'static str, &'static [&'static str]),
 }
 
 const NOT_YET: &[NotYet] = &[
     NotYet {
-        feature: "every check but HostAccess",
+        feature: "the checks SelectsNothing and UnknownPort",
         kind: Kind::Guardrails,
-        detect: Detect::ItemsBut("checks", "HostAccess"),
-        consequence: "no policy would be checked",
+        detect: Detect::Items("checks", &["SelectsNothing", "UnknownPort"]),
+        consequence: "no policy would be checked by them",
     },
     NotYet {
         feature: "exceptions",
@@ -58,11 +58,11 @@ pub(super) fn refuse(kind: Kind, document: &Place<'_>, found: &mut Found) {
             Detect::Field(field) => {
                 vec![(document.field("spec").key(field), format!("remove {field} for now"))]
             }
-            Detect::ItemsBut(field, supported) => {
+            Detect::Items(field, refused) => {
                 let list = document.field("spec").field(field);
                 let names = (0..list.items()).map(|position| list.item(position).field("name"));
                 names
-                    .filter(|name| !name.says(supported))
+                    .filter(|name| refused.iter().any(|word| name.says(word)))
                     .map(|name| (name, "remove it for now".to_owned()))
                     .collect()
             }

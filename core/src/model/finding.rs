@@ -38,6 +38,8 @@ pub enum Reason {
     UnjudgedTemplate,
     /// The permission was asked and is held.
     Permitted,
+    /// A check refuses it, but what it stands in was no better before. Let in and said.
+    NoWorse,
     /// The controller that made this was judged when its owner's template was written.
     Inherited,
     /// The permission was asked and is not held.
@@ -59,7 +61,7 @@ impl Reason {
     /// Whether the rule refuses for this reason.
     pub fn refuses(self) -> bool {
         match self {
-            Self::UnjudgedTemplate | Self::Permitted | Self::Inherited => false,
+            Self::UnjudgedTemplate | Self::Permitted | Self::NoWorse | Self::Inherited => false,
             Self::LacksPermission | Self::Refused | Self::NotIsolated | Self::NotSettled { .. } | Self::Unanswered => {
                 true
             }
@@ -71,6 +73,7 @@ impl Reason {
         match self {
             Self::UnjudgedTemplate => "UnjudgedTemplate",
             Self::Permitted => "Permitted",
+            Self::NoWorse => "NoWorse",
             Self::Inherited => "Inherited",
             Self::LacksPermission => "LacksPermission",
             Self::Refused => "Refused",
@@ -87,6 +90,7 @@ impl Reason {
             Self::NotSettled { seconds } => Some(RetryAfter(seconds)),
             Self::UnjudgedTemplate
             | Self::Permitted
+            | Self::NoWorse
             | Self::Inherited
             | Self::LacksPermission
             | Self::Refused

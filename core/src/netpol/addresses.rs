@@ -151,6 +151,21 @@ impl AddressSet {
         parts.into_iter().map(|(holding, set)| (set, holding)).collect()
     }
 
+    /// How many addresses of a family it holds; all of IPv6 are one more than can be told, and one less is told.
+    pub fn count(&self, family: Family) -> u128 {
+        let sum = |sum: u128, first: u128, last: u128| sum.saturating_add((last - first).saturating_add(1));
+        match family {
+            Family::V4 => self.v4.as_slice().iter().fold(0, |counted, &(first, last)| {
+                sum(counted, u128::from(first), u128::from(last))
+            }),
+            Family::V6 => self
+                .v6
+                .as_slice()
+                .iter()
+                .fold(0, |counted, &(first, last)| sum(counted, first, last)),
+        }
+    }
+
     /// The length of the widest CIDR of a family in it, e.g. 8 for `10.0.0.0/8`; none where it has no address of the family.
     pub fn widest(&self, family: Family) -> Option<u8> {
         let of_family = |net: &IpNet| match family {
@@ -273,6 +288,17 @@ mod tests {
                 "::/0"
             ]
         );
+    }
+
+    #[test]
+    fn addresses_are_counted_by_family() {
+        let set: AddressSet = ["10.0.0.0/8", "10.1.0.0/16", "192.0.2.1/32", "fd00::/64"]
+            .into_iter()
+            .map(|net| net.parse::<IpNet>().expect("a CIDR"))
+            .collect();
+        assert_eq!((set.count(Family::V4), set.count(Family::V6)), ((1 << 24) + 1, 1 << 64));
+        assert_eq!(AddressSet::all().count(Family::V6), u128::MAX);
+        assert_eq!(AddressSet::all().count(Family::V4), 1 << 32);
     }
 
     #[test]

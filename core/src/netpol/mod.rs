@@ -32,7 +32,7 @@ pub use spec::{
     NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec, PortNumberOrName,
 };
 pub use world::{NamedPort, Workload, World};
-pub use worse::{Worse, worse};
+pub use worse::{Worse, namespace_space, worse};
 
 pub use crate::guardrails::documents::{Direction, Protocol};
 

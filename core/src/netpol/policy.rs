@@ -121,9 +121,7 @@ impl Policy {
 impl Block {
     /// The addresses that it holds.
     pub fn addresses(&self) -> AddressSet {
-        self.except.iter().fold(AddressSet::from(self.cidr), |set, except| {
-            set.difference(&AddressSet::from(*except))
-        })
+        AddressSet::from(self.cidr).difference(&self.except.iter().copied().collect())
     }
 }
 

@@ -33,9 +33,14 @@ pub fn worse(before: &Policy, after: &Policy, direction: Direction) -> Vec<Worse
         return found;
     }
     let old_rules = before.rules(direction).unwrap_or_default();
+    let old_addresses: Vec<AddressSet> = old_rules.iter().map(Rule::addresses).collect();
     // What it lets pass for pods that it did not select before may be new to them: other policies may isolate them.
     let selects_more = !new_pods.is_within(&old_pods);
     for (rule_at, rule) in after.rules(direction).unwrap_or_default().iter().enumerate() {
+        // Most rules stay as they were, and a rule may list thousands of blocks.
+        if !selects_more && old_rules.contains(rule) {
+            continue;
+        }
         let mut check = |peer: Option<usize>, covered: bool| {
             if selects_more || !covered {
                 found.push(Worse::Opens { rule: rule_at, peer });
@@ -50,7 +55,7 @@ pub fn worse(before: &Policy, after: &Policy, direction: Direction) -> Vec<Worse
                 for (peer_at, peer) in peers.iter().enumerate() {
                     check(
                         Some(peer_at),
-                        is_covered(peer, &rule.ports, old_rules, &after.name.namespace),
+                        is_covered(peer, &rule.ports, old_rules, &old_addresses, &after.name.namespace),
                     );
                 }
             }
@@ -74,7 +79,7 @@ fn let_by<'r>(rules: impl Iterator<Item = &'r Rule>, ports: &Ports) -> bool {
     ports.numbered().is_subset(&numbered) && ports.named().all(lets_named)
 }
 
-fn is_covered(peer: &Peer, ports: &Ports, rules: &[Rule], own: &NamespaceName) -> bool {
+fn is_covered(peer: &Peer, ports: &Ports, rules: &[Rule], addresses: &[AddressSet], own: &NamespaceName) -> bool {
     match peer {
         Peer::Pods { namespaces, pods } => {
             let covers = |rule: &&Rule| {
@@ -86,10 +91,7 @@ fn is_covered(peer: &Peer, ports: &Ports, rules: &[Rule], own: &NamespaceName) -
         Peer::Block(block) => {
             // Each part of the block that the old rules tell apart must have had the ports.
             let wanted = block.addresses();
-            let known: Vec<AddressSet> = rules
-                .iter()
-                .map(|rule| rule.addresses().intersection(&wanted))
-                .collect();
+            let known: Vec<AddressSet> = addresses.iter().map(|known| known.intersection(&wanted)).collect();
             let mut sets: Vec<&AddressSet> = known.iter().collect();
             sets.push(&wanted);
             AddressSet::partition(&sets).iter().all(|(_, holding)| {
@@ -117,8 +119,8 @@ fn covers_pods(old: &Peer, namespaces: &PeerNamespaces, pods: &Selector, own: &N
         && namespace_space(namespaces, own).is_within(&namespace_space(old_namespaces, own))
 }
 
-/// The labels that namespaces of a peer could have.
-fn namespace_space(namespaces: &PeerNamespaces, own: &NamespaceName) -> LabelSpace {
+/// The labels that namespaces of a peer of a policy of `own` could have, their name among them.
+pub fn namespace_space(namespaces: &PeerNamespaces, own: &NamespaceName) -> LabelSpace {
     let exists = |operator| {
         Selector::new(vec![Requirement {
             key: NAME_LABEL.to_owned(),

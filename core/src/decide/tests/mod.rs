@@ -1,5 +1,6 @@
 //! The rules over small worlds: what is asked, in which order, and what comes of the answers.
 
+mod checks;
 mod duties;
 mod isolation;
 mod manage;

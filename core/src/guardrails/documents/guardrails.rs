@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::CheckConfiguration;
 use crate::model::Mode;
 
 /// What holds everywhere, and how strictly.
@@ -85,43 +86,6 @@ pub enum ExistingNamespaces {
     Report,
     /// They get the policies of their profile too.
     Isolate,
-}
-
-/// One check and how strictly it is made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CheckConfiguration {
-    /// Which check.
-    pub name: CheckName,
-    /// What happens where it refuses. Absent: `spec.mode`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mode: Option<Mode>,
-}
-
-/// The checks that can be configured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum CheckName {
-    /// Ingress from every source.
-    WorldIngress,
-    /// Egress to every destination.
-    WorldEgress,
-    /// A peer that is every namespace.
-    AllNamespaces,
-    /// A rule without ports.
-    MissingPorts,
-    /// An ipBlock that is wider than needed.
-    #[serde(rename = "WideCIDR")]
-    WideCidr,
-    /// Egress to the cloud's metadata endpoint.
-    MetadataEndpoint,
-    /// A namespaceSelector on a label that any creator of namespaces can copy.
-    UnownedNamespaceLabel,
-    /// A policy that selects no pod.
-    SelectsNothing,
-    /// A named port that no selected pod has.
-    UnknownPort,
-    /// Pods that step around policies: host network, host processes, privileged, host paths, NET_ADMIN, NET_RAW.
-    HostAccess,
 }
 
 /// Whether one who may write a segment's policies may also place pods in it or among its clients.

@@ -1,6 +1,7 @@
 //! The kinds of configuration as people write them: plain types whose doc comments become the descriptions of the JSON
 //! Schema and of the CRDs. Nothing here checks anything beyond its shape; [`super::compile`] does.
 
+mod check;
 mod guardrails;
 mod network_policy;
 mod profile;
@@ -12,9 +13,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use check::{CheckConfiguration, CheckName, WidestRanges};
 pub use guardrails::{
-    CheckConfiguration, CheckName, Delegate, ExceptionLimits, ExistingNamespaces, GuardrailsSpec, Isolation,
-    NamespaceCap, RolloutSpec, SeparationOfDuties, Workload,
+    Delegate, ExceptionLimits, ExistingNamespaces, GuardrailsSpec, Isolation, NamespaceCap, RolloutSpec,
+    SeparationOfDuties, Workload,
 };
 pub use network_policy::{
     EgressRule, IngressRule, IpBlock, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec, PortNumberOrName,

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::check::checks;
 use super::workload::{compiled_workload, duration, workload};
 use super::{namespace, unique};
+use crate::guardrails::checks::CheckOptions;
 use crate::guardrails::compiled::{self, Rollout, SYSTEM_NAMESPACES, default_system_namespaces};
 use crate::guardrails::documents::{self, CheckName, Delegate, GuardrailsSpec, RolloutSpec, SeparationOfDuties};
 use crate::guardrails::isolation::Isolation;
@@ -29,6 +31,7 @@ pub(crate) struct Settings {
     pub(crate) rollout: Rollout,
     pub(crate) system_namespaces: BTreeSet<NamespaceName>,
     pub(crate) checks: BTreeMap<CheckName, Mode>,
+    pub(crate) check_options: CheckOptions,
     pub(crate) separation_of_duties: Option<compiled::SeparationOfDuties>,
     pub(crate) delegates: Vec<compiled::Delegate>,
     pub(crate) workloads: Vec<compiled::Workload>,
@@ -52,22 +55,14 @@ pub(crate) fn guardrails(
         rollout: rollout_given,
         system_namespaces: system_given,
         isolation: isolation_given,
-        checks,
+        checks: checks_given,
         separation_of_duties,
         delegates: delegates_given,
         workloads,
         exceptions,
     } = spec;
     let place = document.field("spec");
-    let at = place.field("checks");
-    unique(
-        checks
-            .iter()
-            .enumerate()
-            .map(|(position, check)| (check.name, at.item(position).field("name"))),
-        |name| format!("check {name:?}"),
-        found,
-    );
+    let (checks, check_options) = checks(&place.field("checks"), checks_given, *mode, found);
     let at = place.field("separationOfDuties");
     let separation_of_duties = separation_of_duties
         .as_ref()
@@ -97,10 +92,8 @@ pub(crate) fn guardrails(
         review_as: given.review_as.clone(),
     };
     Settings {
-        checks: checks
-            .iter()
-            .map(|check| (check.name, check.mode.unwrap_or(*mode)))
-            .collect(),
+        checks,
+        check_options,
         separation_of_duties,
         delegates: delegates_given.iter().map(delegate).collect(),
         workloads: workloads.iter().map(compiled_workload).collect(),

@@ -2,6 +2,7 @@
 //! wrong with it, and gives the compiled value where nothing is.
 
 mod builtin;
+mod check;
 mod guardrails;
 mod header;
 mod labels;

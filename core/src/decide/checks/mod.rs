@@ -1,0 +1,168 @@
+//! # PolicyChecks
+//!
+//! **Stops** a NetworkPolicy that opens more than anybody meant, whoever writes it. Each check is on where `spec.checks` of
+//! the Guardrails names it, with its own mode, and has its own permission to do what it refuses. A check judges one policy
+//! by what it could let pass, whoever comes to run; what adds up over several policies is for `ringfence reach` to tell.
+//!
+//! **What was no better before** passes with a warning (`NoWorse`): an update that leaves what a check refuses as it was, or
+//! narrows it, locks nobody out of their own policy. As soon as it selects more pods, or lets in more peers or ports there,
+//! it is judged as new.
+//!
+//! **What is let in and opens something is told** in one warning, where `spec.mode` or a check is Warn or Enforce: how much,
+//! and with which command to look at it. `ringfence diff OLD NEW` shows the same before it is applied.
+//!
+//! ```text
+//! Warning: ringfence: policy shop/web opens ingress from everyone (all ports); see: ringfence reach --to shop/
+//! ```
+//!
+//! **Settle it** with `ringfence grant waive policychecks/NAME --cluster --user USER`, NAME being the check's.
+
+mod all_namespaces;
+mod guarded;
+mod metadata_endpoint;
+mod missing_ports;
+mod opened;
+mod sight;
+mod unowned_namespace_label;
+mod wide_cidr;
+mod world;
+mod world_egress;
+mod world_ingress;
+
+use super::context::{Context, Held, Known};
+use crate::guardrails::CheckName;
+use crate::model::{Finding, Mode, Permission, Reason, RuleName};
+
+pub(super) use self::opened::opened;
+use self::sight::{Breach, Sight, Standing};
+
+/// The rule's name. Its findings carry that of their check.
+pub(super) const NAME: RuleName = "PolicyChecks";
+
+/// One check on what a policy says.
+pub struct Check {
+    /// As it stands in configuration, records, metrics and docs/rules.md.
+    pub name: CheckName,
+    /// What a policy does that it refuses: follows "may not".
+    doing: &'static str,
+    find: fn(&Sight<'_>) -> Vec<Breach>,
+}
+
+/// Every check on policies, in the order in which they are documented.
+pub const CHECKS: &[Check] = &[
+    Check {
+        name: CheckName::WorldIngress,
+        doing: "let in every source",
+        find: world_ingress::find,
+    },
+    Check {
+        name: CheckName::WorldEgress,
+        doing: "let out to every destination",
+        find: world_egress::find,
+    },
+    Check {
+        name: CheckName::AllNamespaces,
+        doing: "name every namespace as a peer",
+        find: all_namespaces::find,
+    },
+    Check {
+        name: CheckName::MissingPorts,
+        doing: "leave ports open that it does not name",
+        find: missing_ports::find,
+    },
+    Check {
+        name: CheckName::WideCidr,
+        doing: "name so wide a range of addresses",
+        find: wide_cidr::find,
+    },
+    Check {
+        name: CheckName::MetadataEndpoint,
+        doing: "let out to the metadata endpoint",
+        find: metadata_endpoint::find,
+    },
+    Check {
+        name: CheckName::UnownedNamespaceLabel,
+        doing: "trust a namespace label that others may copy",
+        find: unowned_namespace_label::find,
+    },
+];
+
+/// The most breaches that one finding tells; the rest are counted.
+const MOST_TOLD: usize = 2;
+
+pub(super) fn judge(context: &Context<'_, '_>) -> Vec<Finding> {
+    let guardrails = &context.snapshot.guardrails;
+    if guardrails.checks.is_empty() {
+        return Vec::new();
+    }
+    let namespace = context.request.subject.namespace.as_ref();
+    let mut found = Vec::new();
+    for write in context.written_policies() {
+        let Some(sight) = Sight::of(write, guardrails) else {
+            continue;
+        };
+        for check in CHECKS {
+            let Some(mode) = guardrails.check_mode(check.name, namespace) else {
+                continue;
+            };
+            found.extend(finding(context, check, mode, (check.find)(&sight)));
+        }
+    }
+    found
+}
+
+fn finding(context: &Context<'_, '_>, check: &Check, mode: Mode, breaches: Vec<Breach>) -> Option<Finding> {
+    let (new, old): (Vec<_>, Vec<_>) = breaches
+        .into_iter()
+        .partition(|breach| breach.standing == Standing::New);
+    let told = |reason: Reason, words: &[Breach]| Finding {
+        rule: check.name.as_str(),
+        reason,
+        mode,
+        segment: None,
+        clause: None,
+        permission: Some(Permission::waive(check.name.as_str())),
+        reviewer: None,
+        what: match reason {
+            Reason::NoWorse => format!("may go on to {}", check.doing),
+            reason if reason.refuses() => format!("may not {}", check.doing),
+            _ => format!("may {}", check.doing),
+        },
+        why: explained(words),
+    };
+    if new.is_empty() {
+        return (!old.is_empty()).then(|| told(Reason::NoWorse, &old));
+    }
+    match context.allowed(&Permission::waive(check.name.as_str()), mode) {
+        Known::Pending => None,
+        Known::Yes(Held::Yes) => Some(told(Reason::Permitted, &new)),
+        Known::Yes(Held::No(reviewer)) => Some(Finding {
+            reviewer,
+            ..told(Reason::LacksPermission, &new)
+        }),
+        Known::Failed(why) => {
+            let finding = told(Reason::Unanswered, &new);
+            Some(Finding {
+                mode: context.failure_mode(mode, &context.request.subject.namespace),
+                why: format!("{}; {why}", finding.why),
+                ..finding
+            })
+        }
+    }
+}
+
+/// The first of what was found, and how much more there is.
+fn explained(breaches: &[Breach]) -> String {
+    let told: Vec<&str> = breaches
+        .iter()
+        .take(MOST_TOLD)
+        .map(|breach| breach.why.as_str())
+        .collect();
+    let more = breaches.len() - told.len();
+    let told = told.join("; ");
+    if more == 0 {
+        told
+    } else {
+        format!("{told}; and {more} more")
+    }
+}

@@ -1,0 +1,158 @@
+//! [`Sight`]: a written policy as the checks look at it. Only what could ever let something pass is in it: a selector that
+//! contradicts itself selects nobody. And [`Breach`]: what a check found there, new or as it was.
+
+use super::super::policies::Written;
+use crate::guardrails::{CheckOptions, Guardrails};
+use crate::labels::LabelSpace;
+use crate::netpol::{Direction, Peer, PeerNamespaces, Policy, Ports, Rule, Worse};
+
+/// Both directions.
+pub(super) const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
+
+/// A written policy.
+pub(super) struct Sight<'w> {
+    /// The guardrails in force.
+    pub(super) guardrails: &'w Guardrails,
+    written: &'w Written,
+    /// As it will stand.
+    pub(super) policy: &'w Policy,
+}
+
+/// What a check refuses in a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Breach {
+    /// Where it stands and what it means.
+    pub(super) why: String,
+    /// Whether it is new.
+    pub(super) standing: Standing,
+}
+
+/// Whether what a check refuses is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It comes with this write, or this write opens more of it.
+    New,
+    /// It was no better before.
+    Before,
+}
+
+/// A rule or a peer of it, by number; no peer where the rule is for everyone.
+pub(super) type Spot = (usize, Option<usize>);
+
+/// A rule that could let something pass.
+pub(super) struct SeenRule<'w> {
+    direction: Direction,
+    at: usize,
+    /// The rule.
+    pub(super) rule: &'w Rule,
+}
+
+impl<'w> Sight<'w> {
+    /// None where there is nothing to look at: the policy goes, or says what it said before.
+    pub(super) fn of(written: &'w Written, guardrails: &'w Guardrails) -> Option<Self> {
+        let policy = written.after.as_ref()?;
+        (written.before.as_ref() != Some(policy)).then_some(Self {
+            guardrails,
+            written,
+            policy,
+        })
+    }
+
+    /// What the checks leave alone.
+    pub(super) fn options(&self) -> &'w CheckOptions {
+        &self.guardrails.check_options
+    }
+
+    /// The rules of a direction; none of a policy that can never select a pod.
+    pub(super) fn rules(&self, direction: Direction) -> impl Iterator<Item = SeenRule<'w>> {
+        let rules = if self.policy.selects_nothing() {
+            &[]
+        } else {
+            self.policy.rules(direction).unwrap_or_default()
+        };
+        rules
+            .iter()
+            .enumerate()
+            .map(move |(at, rule)| SeenRule { direction, at, rule })
+            .filter(|seen| seen.rule.is_for_everyone() || seen.peers().next().is_some())
+    }
+
+    /// What a check refuses at these spots together. It is new where the write opens any of them.
+    pub(super) fn breach(
+        &self,
+        direction: Direction,
+        spots: impl IntoIterator<Item = Spot>,
+        why: impl Into<String>,
+    ) -> Breach {
+        let opens = |(rule, peer): Spot| {
+            let opened = self.written.opened().of(direction);
+            opened.contains(&Worse::Opens { rule, peer })
+        };
+        Breach {
+            why: why.into(),
+            standing: if self.written.before.is_none() || spots.into_iter().any(opens) {
+                Standing::New
+            } else {
+                Standing::Before
+            },
+        }
+    }
+}
+
+impl<'w> SeenRule<'w> {
+    /// Its peers that could be anybody, by number.
+    pub(super) fn peers(&self) -> impl Iterator<Item = (usize, &'w Peer)> + use<'w> {
+        let could_be = |peer: &Peer| match peer {
+            Peer::Pods { namespaces, pods } => {
+                let namespaces = match namespaces {
+                    PeerNamespaces::Own => LabelSpace::everything(),
+                    PeerNamespaces::Selected(selector) => LabelSpace::from(selector),
+                };
+                !namespaces.is_empty() && !LabelSpace::from(pods).is_empty()
+            }
+            Peer::Block(_) => true,
+        };
+        self.rule
+            .listed()
+            .iter()
+            .enumerate()
+            .filter(move |(_, peer)| could_be(peer))
+    }
+
+    /// Where it is for everyone, itself; else each of its peers.
+    pub(super) fn spots(&self) -> Vec<Spot> {
+        if self.rule.is_for_everyone() {
+            vec![(self.at, None)]
+        } else {
+            self.peers().map(|(peer, _)| self.spot(peer)).collect()
+        }
+    }
+
+    /// A peer of it.
+    pub(super) fn spot(&self, peer: usize) -> Spot {
+        (self.at, Some(peer))
+    }
+
+    /// Its path, e.g. `spec.ingress[0]`.
+    pub(super) fn path(&self) -> String {
+        let list = match self.direction {
+            Direction::Ingress => "ingress",
+            Direction::Egress => "egress",
+        };
+        format!("spec.{list}[{}]", self.at)
+    }
+
+    /// The path of its peers, e.g. `spec.ingress[0].from`.
+    pub(super) fn peers_path(&self) -> String {
+        let field = match self.direction {
+            Direction::Ingress => "from",
+            Direction::Egress => "to",
+        };
+        format!("{}.{field}", self.path())
+    }
+
+    /// Its ports.
+    pub(super) fn ports(&self) -> &'w Ports {
+        &self.rule.ports
+    }
+}
