@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use ringfence_core::netpol::NetworkPolicySpec;
 
-use super::facts::{Controller, Fact, Identity, LabelMap, Pod, Workload};
+use super::facts::{Controller, Fact, Identity, LabelMap, Pod, Served, Workload};
 use super::objects::Origin;
 use crate::answer::offline::{Problem, Problems};
 
@@ -72,6 +72,30 @@ impl Inventory {
         }
         gathering.finish()
     }
+
+    /// What holds once another is applied over this: what it names takes the place of what has that name here, and labels of
+    /// namespaces are added to those that they have, as by `kubectl apply`. What it does not name stays.
+    #[must_use]
+    pub fn with_applied(mut self, other: Self) -> Self {
+        for (name, labels) in other.namespaces {
+            self.namespaces.entry(name).or_default().extend(labels);
+        }
+        for (owner, mut pods) in other.workloads {
+            // The addresses of what runs are no part of a template.
+            let known = self.workloads.get(&owner).into_iter().flatten();
+            let addresses: Vec<_> = known.flat_map(|pod| pod.addresses.iter().copied()).collect();
+            for pod in pods.iter_mut().filter(|pod| pod.addresses.is_empty()) {
+                pod.addresses.clone_from(&addresses);
+            }
+            self.workloads.insert(owner, pods);
+        }
+        let replaced: HashSet<Identity> = other.policies.iter().map(|policy| policy.identity.clone()).collect();
+        self.policies.retain(|policy| !replaced.contains(&policy.identity));
+        self.policies.extend(other.policies);
+        self.policies.sort_by(|one, other| one.identity.cmp(&other.identity));
+        self.warnings.extend(other.warnings);
+        self
+    }
 }
 
 impl Gathering {
@@ -85,7 +109,14 @@ impl Gathering {
                 }
                 self.namespaces.insert(name, (labels, origin));
             }
-            Fact::Policy(identity, spec) => {
+            Fact::Policy(identity, spec, served) => {
+                if served == Served::Formerly {
+                    let message = format!(
+                        "NetworkPolicy {}/{}: extensions/v1beta1 is served no longer; read as networking.k8s.io/v1",
+                        identity.namespace, identity.name
+                    );
+                    self.warnings.push(origin.problem(&["apiVersion"], message).to_string());
+                }
                 if let Some(known) = self.policies.get(&identity) {
                     let subject = format!("NetworkPolicy {}/{}", identity.namespace, identity.name);
                     self.problems.push(twice(&subject, &known.origin, &origin));
@@ -143,6 +174,35 @@ impl Gathering {
         }
     }
 
+    /// What made a pod, where manifests tell of what is above that and leave out what is between: a ReplicaSet is called by
+    /// its Deployment and the hash that its pods carry, a Job by its CronJob and a time.
+    fn near(&self, owner: Owner, pod: &Pod) -> Owner {
+        if self.workloads.contains_key(&owner) {
+            return owner;
+        }
+        let above = match owner.kind.as_str() {
+            "ReplicaSet" => pod
+                .labels
+                .get("pod-template-hash")
+                .and_then(|hash| owner.name.strip_suffix(hash.as_str())?.strip_suffix('-'))
+                .map(|name| ("Deployment", name)),
+            "Job" => owner
+                .name
+                .rsplit_once('-')
+                .filter(|(_, time)| !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit()))
+                .map(|(name, _)| ("CronJob", name)),
+            _ => None,
+        };
+        let above = above.map(|(kind, name)| Owner {
+            namespace: owner.namespace.clone(),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+        });
+        above
+            .filter(|above| self.workloads.contains_key(above))
+            .unwrap_or(owner)
+    }
+
     /// The topmost controller that is known of.
     fn topmost(&self, owner: Owner) -> Owner {
         let mut top = owner;
@@ -174,11 +234,14 @@ impl Gathering {
         for (identity, controller, pod) in std::mem::take(&mut self.running) {
             let Some(pod) = pod else { continue };
             let owner = match controller {
-                Some(Controller { kind, name }) => self.topmost(Owner {
-                    namespace: identity.namespace,
-                    kind,
-                    name,
-                }),
+                Some(Controller { kind, name }) => {
+                    let maker = Owner {
+                        namespace: identity.namespace,
+                        kind,
+                        name,
+                    };
+                    self.topmost(self.near(maker, &pod))
+                }
                 None => Owner {
                     namespace: identity.namespace,
                     kind: "Pod".to_owned(),

@@ -34,6 +34,45 @@ const WORKLOADS: [(&[&str], &str, &[&str]); 10] = [
     (&["kubevirt.io"], "VirtualMachine", &["spec", "template"]),
 ];
 
+/// Kinds that are read and the version of today in which they are written. Built-in groups know them in no other group.
+const WRITTEN_AS: [(&str, &str); 10] = [
+    ("Namespace", "v1"),
+    ("Pod", "v1"),
+    ("ReplicationController", "v1"),
+    ("NetworkPolicy", "networking.k8s.io/v1"),
+    ("Deployment", "apps/v1"),
+    ("ReplicaSet", "apps/v1"),
+    ("DaemonSet", "apps/v1"),
+    ("StatefulSet", "apps/v1"),
+    ("Job", "batch/v1"),
+    ("CronJob", "batch/v1"),
+];
+
+/// The apiVersion that is meant where one of these kinds is written in a group of Kubernetes that does not have it: no API
+/// server takes that. What other groups call so is of their own.
+pub(super) fn meant_version(group: &str, kind: &str) -> Option<&'static str> {
+    let built_in = !group.contains('.') || group.ends_with(".k8s.io");
+    let known = WRITTEN_AS.iter().find(|(known, _)| known.eq_ignore_ascii_case(kind));
+    known.filter(|_| built_in).map(|(_, version)| *version)
+}
+
+/// Whether a kind, as a text names it, is one that is read, or a list.
+pub(super) fn is_read(kind: &str) -> bool {
+    let built_in = WRITTEN_AS.iter().map(|(known, _)| known);
+    let others = WORKLOADS.iter().map(|(_, known, _)| known);
+    kind.ends_with("List") || built_in.chain(others).any(|known| known.eq_ignore_ascii_case(kind))
+}
+
+/// The words that follow `kind:` in a text of YAML or JSON, whatever else is wrong with it.
+pub(super) fn kinds_in(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("kind").filter_map(|(place, key)| {
+        let rest = text[place + key.len()..].trim_start_matches(['"', '\'']).trim_start();
+        let value = rest.strip_prefix(':')?.trim_start().trim_start_matches(['"', '\'']);
+        let end = value.find(|letter: char| !letter.is_ascii_alphanumeric());
+        Some(&value[..end.unwrap_or(value.len())])
+    })
+}
+
 /// Groups whose policies hold beside or above NetworkPolicies. Each group stands for those below it.
 const UNREAD_GROUPS: [&str; 6] = [
     "cilium.io",
@@ -108,6 +147,22 @@ mod tests {
             controllers: Vec::new(),
         };
         assert_eq!(WorkloadKinds::new(&[custom]).find(group, kind).is_some(), known);
+    }
+
+    #[rstest]
+    #[case("", "NetworkPolicy", Some("networking.k8s.io/v1"))]
+    #[case("networking.k8s.io", "Networkpolicy", Some("networking.k8s.io/v1"))]
+    #[case("", "Deployment", Some("apps/v1"))]
+    #[case("apps", "Pod", Some("v1"))]
+    #[case("projectcalico.org", "NetworkPolicy", None)]
+    #[case("serving.knative.dev", "Deployment", None)]
+    #[case("", "Service", None)]
+    fn a_kind_in_a_group_that_lacks_it_is_meant_otherwise(
+        #[case] group: &str,
+        #[case] kind: &str,
+        #[case] meant: Option<&str>,
+    ) {
+        assert_eq!(meant_version(group, kind), meant);
     }
 
     #[rstest]

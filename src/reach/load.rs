@@ -106,7 +106,10 @@ fn read_share(parts: &[Chunk], reading: &Reading) -> Vec<Found> {
                 let fact = reading.read(&object)?;
                 Ok((fact, object.origin))
             })),
-            Err(problem) => found.push(Err(problem)),
+            Err(problem) => found.push(match part.excuse(&problem) {
+                Some(why) => Ok((Fact::Stranger(why), part.origin())),
+                None => Err(problem),
+            }),
         }
     }
     found

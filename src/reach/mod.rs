@@ -9,6 +9,8 @@ mod kinds;
 pub mod live;
 pub mod load;
 mod objects;
+mod pruned;
+mod reader;
 pub mod told;
 mod world;
 

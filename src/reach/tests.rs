@@ -259,8 +259,8 @@ spec:
 ";
 
 #[rstest]
-#[case::syntax("a: [", "", "")]
-#[case::key_twice("a: 1\na: 2", "", "")]
+#[case::syntax("kind: Pod\na: [", "", "")]
+#[case::key_twice("kind: Pod\na: 1\na: 2", "", "")]
 #[case::unknown_field(POLICY, "ports: [{port: 80}]", "port: [{port: 80}]")]
 #[case::misplaced_field(POLICY, "spec:", "rules: []\nspec:")]
 #[case::type_of_a_port(POLICY, "port: 80", "port: 80.5")]
@@ -304,7 +304,7 @@ fn the_same_in_json_is_refused_with_its_line() {
             .starts_with("a.json:5: NetworkPolicy default/p: spec.ingress[0].from[0].ipBlock.cidr: "),
         "{error}"
     );
-    let error = read_all(vec![file("b.json", "{\"a\": 1,\n \"b\": }")]).expect_err("no JSON");
+    let error = read_all(vec![file("b.json", "{\"kind\": \"Pod\",\n \"b\": }")]).expect_err("no JSON");
     assert!(error.to_string().starts_with("b.json:2: "), "{error}");
 }
 

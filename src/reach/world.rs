@@ -4,9 +4,9 @@
 use ringfence_core::model::NamespaceName;
 use ringfence_core::netpol::{Leniency, Policy, Workload, World};
 
-use super::facts::segments;
 use super::inventory::{FoundPolicy, Inventory, Owner};
 use super::objects::Origin;
+use super::reader::segments;
 use crate::answer::offline::{Problem, Problems};
 
 /// A world, and what should be known of it, one a line.
