@@ -2,6 +2,7 @@
 
 mod audit;
 pub mod demo;
+mod diff;
 mod grant;
 mod isolation;
 pub mod local;
@@ -33,6 +34,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Say who reaches whom, from manifests or the live cluster.
     Reach(reach::Arguments),
+    /// Say what a change of manifests opens and closes: two folders, files, or the live cluster.
+    Diff(diff::Arguments),
     /// Print the JSON Schema of a kind of configuration, or of the records.
     Schema(schema::Arguments),
     /// Say what is wrong with guardrails, or what they would come to.
@@ -54,6 +57,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Reach(arguments) => Ok(reach::run(arguments)),
+        Command::Diff(arguments) => Ok(diff::run(&arguments)),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Grant(arguments) => grant::run(arguments),

@@ -1,7 +1,7 @@
 //! `ringfence reach`: who reaches whom, from manifests or the live cluster. Exit code 2 where it cannot be told.
 
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -81,7 +81,7 @@ pub(super) struct ReadingArguments {
     guardrails: Vec<PathBuf>,
     /// Let ipBlocks match the addresses of pods, as some network plugins do.
     #[arg(long)]
-    ipblock_pods: bool,
+    pub(super) ipblock_pods: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -301,18 +301,23 @@ impl ReadingArguments {
 
 impl Cluster {
     async fn client(&self) -> anyhow::Result<Client> {
-        let options = KubeConfigOptions {
-            context: self.context.clone(),
-            ..KubeConfigOptions::default()
-        };
-        let config = match &self.kubeconfig {
-            Some(file) => {
-                let read = Kubeconfig::read_from(file).with_context(|| format!("cannot read {}", file.display()))?;
-                kube::Config::from_custom_kubeconfig(read, &options).await?
-            }
-            None if self.context.is_some() => kube::Config::from_kubeconfig(&options).await?,
-            None => kube::Config::infer().await?,
-        };
-        Ok(Client::try_from(config)?)
+        client(self.kubeconfig.as_deref(), self.context.as_deref()).await
     }
+}
+
+/// A client for the cluster of this kubeconfig and context; of what kubectl takes where they are not said.
+pub(super) async fn client(kubeconfig: Option<&Path>, context: Option<&str>) -> anyhow::Result<Client> {
+    let options = KubeConfigOptions {
+        context: context.map(str::to_owned),
+        ..KubeConfigOptions::default()
+    };
+    let config = match kubeconfig {
+        Some(file) => {
+            let read = Kubeconfig::read_from(file).with_context(|| format!("cannot read {}", file.display()))?;
+            kube::Config::from_custom_kubeconfig(read, &options).await?
+        }
+        None if context.is_some() => kube::Config::from_kubeconfig(&options).await?,
+        None => kube::Config::infer().await?,
+    };
+    Ok(Client::try_from(config)?)
 }

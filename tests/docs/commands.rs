@@ -29,6 +29,11 @@ const PROOFS: &[Proof] = &[
         "fn the_demo_tells_its_story_and_succeeds",
     ),
     proof(REACH, "tests/policies.rs", "fn every_readme_shows_what_reach_prints"),
+    proof(
+        "ringfence diff policies/three-tiers policies/three-tiers/workloads.yaml",
+        "tests/reach/diff.rs",
+        "diff(TIERS, \"policies/three-tiers/workloads.yaml\", &[])",
+    ),
     proof("cargo test", ".ci/run", "cargo test --locked"),
     proof(
         "cargo run --release -- serve --standalone policies/hollowdb",
@@ -120,7 +125,7 @@ fn every_command_shown_is_run_by_something() {
                     .into_iter()
                     .filter_map(|line| line.strip_prefix("$ "))
                     .collect(),
-                "yaml" | "text" | "mermaid" | "cel" => continue,
+                "yaml" | "json" | "text" | "mermaid" | "cel" => continue,
                 other => panic!("{}: say what a block of {other:?} is", page.path.display()),
             };
             for command in commands {

@@ -1,6 +1,8 @@
 //! `ringfence reach` as somebody runs it: on folders, files and stdin, in each of its outputs, and on what it refuses.
 
 mod cases;
+mod diff;
+mod shapes;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -37,21 +39,26 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-fn run(arguments: &[&str]) -> Run {
+pub(crate) fn run(arguments: &[&str]) -> Run {
     Run::of(command(arguments).output().expect("it starts"))
 }
 
 /// Runs `ringfence reach - ARGUMENTS` on a text.
 pub(crate) fn reach(manifests: &str, arguments: &[&str]) -> Run {
-    let mut child = command(&["reach", "-"])
-        .args(arguments)
+    with_stdin(&[&["reach", "-"], arguments].concat(), manifests)
+}
+
+/// Runs it with this text on its stdin.
+pub(crate) fn with_stdin(arguments: &[&str], text: &str) -> Run {
+    let mut child = command(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
     let mut stdin = child.stdin.take().expect("stdin is piped");
-    stdin.write_all(manifests.as_bytes()).expect("it reads");
+    // It may not want to read: then it says why.
+    let _written = stdin.write_all(text.as_bytes());
     drop(stdin);
     Run::of(child.wait_with_output().expect("it ends"))
 }

@@ -11,7 +11,7 @@ use ringfence_core::netpol::{
 use serde::Serialize;
 
 use super::json::{self, JsonEnd};
-use super::names::{Names, particulars, qualified};
+use super::names::{Names, qualified};
 use super::policies::PolicyNames;
 use crate::reach::Compiled;
 
@@ -139,8 +139,8 @@ impl Explainer<'_> {
     fn end(&self, end: End) -> String {
         match end {
             End::Workload(id) => {
-                let endpoint = self.names.endpoint(id);
-                format!("{} ({})", qualified(endpoint), particulars(endpoint))
+                let names = self.names;
+                format!("{} ({})", qualified(names.endpoint(id)), names.particulars(id))
             }
             End::Outside(net) => net.to_string(),
         }

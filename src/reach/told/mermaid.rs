@@ -1,7 +1,7 @@
 //! A [`Picture`] as a Mermaid flowchart, which GitHub and GitLab draw in pull requests.
 
 use super::names::Part;
-use super::picture::{Isolation, Picture};
+use super::picture::{Isolation, Meaning, Picture};
 
 /// Writes the flowchart.
 pub fn mermaid(picture: &Picture) -> String {
@@ -15,7 +15,7 @@ pub fn mermaid(picture: &Picture) -> String {
     }
     for (namespace, nodes) in &picture.boxes {
         let title = match picture.within.get(namespace) {
-            Some(ports) => format!("{namespace}: each other on {ports}"),
+            Some(words) => format!("{namespace}: {words}"),
             None => namespace.clone(),
         };
         text += &format!("  subgraph {}[\"{}\"]\n", box_name(namespace), escaped(&title));
@@ -45,7 +45,25 @@ pub fn mermaid(picture: &Picture) -> String {
     };
     for arrow in &picture.arrows {
         let (source, destination) = (id(&arrow.source), id(&arrow.destination));
-        text += &format!("  {source} -->|\"{}\"| {destination}\n", escaped(&arrow.label));
+        let line = match arrow.meaning {
+            Meaning::Passes => "-->",
+            Meaning::Opened => "==>",
+            Meaning::Closed => "-.->",
+        };
+        text += &format!("  {source} {line}|\"{}\"| {destination}\n", escaped(&arrow.label));
+    }
+    for (meaning, style) in [
+        (Meaning::Opened, "stroke:#dc2626,color:#dc2626"),
+        (Meaning::Closed, "stroke:#71717a,color:#71717a"),
+    ] {
+        let arrows = picture.arrows.iter().enumerate();
+        let numbers: Vec<String> = arrows
+            .filter(|(_, arrow)| arrow.meaning == meaning)
+            .map(|(number, _)| number.to_string())
+            .collect();
+        if !numbers.is_empty() {
+            text += &format!("  linkStyle {} {style}\n", numbers.join(","));
+        }
     }
     for (class, style) in [
         ("outside", "fill:#f4f4f5,stroke:#a1a1aa"),

@@ -15,6 +15,8 @@ pub struct Names<'r> {
     ids: Vec<EndpointId>,
     /// How many endpoints each namespace has.
     sizes: BTreeMap<&'r str, usize>,
+    /// What else is said of some of them.
+    remarks: BTreeMap<EndpointId, &'static str>,
 }
 
 /// A part of a group.
@@ -37,7 +39,18 @@ impl<'r> Names<'r> {
         for endpoint in endpoints {
             *sizes.entry(endpoint.namespace.as_str()).or_default() += 1;
         }
-        Self { endpoints, ids, sizes }
+        Self {
+            endpoints,
+            ids,
+            sizes,
+            remarks: BTreeMap::new(),
+        }
+    }
+
+    /// The same with a word more about some of them.
+    #[must_use]
+    pub fn with_remarks(self, remarks: BTreeMap<EndpointId, &'static str>) -> Self {
+        Self { remarks, ..self }
     }
 
     /// Everybody.
@@ -87,12 +100,21 @@ impl<'r> Names<'r> {
                 let size = self.sizes.get(name.as_str()).copied().unwrap_or_default();
                 format!("{name}/ (all {size} workloads)")
             }
-            Part::Workload(id) => {
-                let endpoint = self.endpoint(*id);
-                format!("{} ({})", qualified(endpoint), particulars(endpoint))
-            }
+            Part::Workload(id) => format!("{} ({})", qualified(self.endpoint(*id)), self.particulars(*id)),
             Part::Outside(text) => text.clone(),
         }
+    }
+
+    /// The kind, what tells it from others or from what policies hold for, and what else is to be said of it.
+    pub fn particulars(&self, id: EndpointId) -> String {
+        let endpoint = self.endpoint(id);
+        let mut words = vec![endpoint.kind.to_string()];
+        words.extend(endpoint.apart.iter().map(|(key, value)| format!("{key}={value}")));
+        if endpoint.host_network {
+            words.push("hostNetwork".to_owned());
+        }
+        words.extend(self.remarks.get(&id).map(|remark| (*remark).to_owned()));
+        words.join(", ")
     }
 
     /// A group in a line of text: its first parts, and how many more.
@@ -120,16 +142,6 @@ impl<'r> Names<'r> {
 /// `namespace/name`.
 pub fn qualified(endpoint: &Endpoint) -> String {
     format!("{}/{}", endpoint.namespace, endpoint.name)
-}
-
-/// The kind, and what tells it from others or from what policies hold for.
-pub fn particulars(endpoint: &Endpoint) -> String {
-    let mut words = vec![endpoint.kind.to_string()];
-    words.extend(endpoint.apart.iter().map(|(key, value)| format!("{key}={value}")));
-    if endpoint.host_network {
-        words.push("hostNetwork".to_owned());
-    }
-    words.join(", ")
 }
 
 /// Addresses in as few words as can be: as ranges, or as a range and what is left out of it.

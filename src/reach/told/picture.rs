@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ringfence_core::netpol::EndpointId;
 
 use super::fold::Line;
-use super::names::{Names, Part, particulars};
+use super::names::{Names, Part};
 
 /// The most arrows that one can look at; as many as Mermaid draws.
 pub const MOST_ARROWS: usize = 500;
@@ -21,7 +21,7 @@ pub struct Picture {
     pub outside: BTreeSet<String>,
     /// Whether something is said of every workload at once.
     pub everyone: Option<usize>,
-    /// Namespaces whose workloads reach each other, and on which ports.
+    /// Namespaces whose workloads reach each other, and what is said of that.
     pub within: BTreeMap<String, String>,
     /// The arrows.
     pub arrows: Vec<Arrow>,
@@ -60,8 +60,32 @@ pub struct Arrow {
     pub source: Part,
     /// To what.
     pub destination: Part,
-    /// The ports.
+    /// The ports, and what becomes of them.
     pub label: String,
+    /// What it means.
+    pub meaning: Meaning,
+}
+
+/// What an arrow means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Meaning {
+    /// It may pass.
+    Passes,
+    /// It may pass from now on.
+    Opened,
+    /// It may pass no longer.
+    Closed,
+}
+
+impl Meaning {
+    /// Ports with what becomes of them.
+    fn label(self, ports: &str) -> String {
+        match self {
+            Self::Passes => ports.to_owned(),
+            Self::Opened => format!("opens {ports}"),
+            Self::Closed => format!("closes {ports}"),
+        }
+    }
 }
 
 /// There is more to draw than one can look at.
@@ -74,6 +98,41 @@ pub struct TooMuch(pub usize);
 impl Picture {
     /// Draws lines and, where nothing else was asked for, everybody of whom they say nothing.
     pub fn of(lines: &[Line], names: &Names<'_>, everybody: Everybody) -> Result<Self, TooMuch> {
+        Self::drawn(lines, names, everybody, Meaning::Passes).bounded()
+    }
+
+    /// Draws what a change opens and closes, and those between whom it does.
+    pub fn of_changes(opened: &[Line], closed: &[Line], names: &Names<'_>) -> Result<Self, TooMuch> {
+        let mut picture = Self::drawn(opened, names, Everybody::LeftOut, Meaning::Opened);
+        let other = Self::drawn(closed, names, Everybody::LeftOut, Meaning::Closed);
+        for (name, nodes) in other.boxes {
+            let known = picture.boxes.entry(name).or_default();
+            known.extend(nodes);
+            known.sort_by_key(|node| node.id);
+            known.dedup();
+        }
+        picture.outside.extend(other.outside);
+        picture.everyone = picture.everyone.or(other.everyone);
+        for (name, words) in other.within {
+            let said = picture.within.entry(name).or_default();
+            *said = if said.is_empty() {
+                words
+            } else {
+                format!("{said}; {words}")
+            };
+        }
+        picture.arrows.extend(other.arrows);
+        picture.bounded()
+    }
+
+    fn bounded(self) -> Result<Self, TooMuch> {
+        match self.arrows.len() {
+            few if few <= MOST_ARROWS => Ok(self),
+            many => Err(TooMuch(many)),
+        }
+    }
+
+    fn drawn(lines: &[Line], names: &Names<'_>, everybody: Everybody, meaning: Meaning) -> Self {
         let mut picture = Self::default();
         let (mut arrows, mut drawn) = (BTreeMap::<(Part, Part), Vec<String>>::new(), BTreeSet::new());
         for line in lines {
@@ -96,7 +155,7 @@ impl Picture {
         }
         for ((source, destination), mut labels) in arrows {
             labels.dedup();
-            let label = labels.join("; ");
+            let label = meaning.label(&labels.join("; "));
             for part in [&source, &destination] {
                 match part {
                     Part::Outside(text) => {
@@ -108,24 +167,26 @@ impl Picture {
             }
             match &source {
                 Part::Namespace(name) if source == destination => {
-                    picture.within.insert(name.clone(), label);
+                    let said = match meaning {
+                        Meaning::Passes => format!("each other on {label}"),
+                        Meaning::Opened | Meaning::Closed => format!("each other: {label}"),
+                    };
+                    picture.within.insert(name.clone(), said);
                 }
                 _ => picture.arrows.push(Arrow {
                     source,
                     destination,
                     label,
+                    meaning,
                 }),
             }
-        }
-        if picture.arrows.len() > MOST_ARROWS {
-            return Err(TooMuch(picture.arrows.len()));
         }
         for id in names.ids() {
             if everybody == Everybody::Drawn || drawn.contains(&id) {
                 picture.add(id, names);
             }
         }
-        Ok(picture)
+        picture
     }
 
     fn add(&mut self, id: EndpointId, names: &Names<'_>) {
@@ -139,7 +200,7 @@ impl Picture {
         let node = Node {
             id,
             name: endpoint.name.to_string(),
-            kind: particulars(endpoint),
+            kind: names.particulars(id),
             isolation,
         };
         self.boxes.entry(endpoint.namespace.to_string()).or_default().push(node);

@@ -1,6 +1,6 @@
 //! [`PolicyNames`]: what policies are called, `namespace/name`.
 
-use ringfence_core::netpol::{Policy, PolicyId};
+use ringfence_core::netpol::{Policy, PolicyId, PolicyName};
 
 /// The names of policies, by their numbers.
 #[derive(Debug, Clone)]
@@ -29,5 +29,11 @@ impl PolicyNames {
             0 => names.join(", "),
             more => format!("{} and {more} more", names.join(", ")),
         }
+    }
+}
+
+impl<'p> FromIterator<&'p PolicyName> for PolicyNames {
+    fn from_iter<I: IntoIterator<Item = &'p PolicyName>>(names: I) -> Self {
+        Self(names.into_iter().map(ToString::to_string).collect())
     }
 }

@@ -2,7 +2,7 @@
 //! and say what they are.
 
 use super::layout::{Frame, Layout, PlacedBox, text_width};
-use super::picture::{Isolation, Node, Picture};
+use super::picture::{Isolation, Meaning, Node, Picture};
 
 const STYLE: &str = "\
 svg { --ink: #18181b; --dim: #71717a; --paper: #ffffff; --box: #f4f6f9; --edge: #d4d8e0; --arrow: #64748b;
@@ -16,6 +16,7 @@ text { fill: var(--ink); } .dim { fill: var(--dim); font-size: 11px; }
 .open { stroke: var(--open); stroke-dasharray: 5 3; } .half { stroke: var(--half); stroke-dasharray: 5 3; }
 .beside { fill: var(--paper); stroke: var(--dim); } .arrow path { fill: none; stroke: var(--arrow); stroke-width: 1.5; }
 .arrow text { font-size: 11px; fill: var(--ink); } .arrow rect { fill: var(--paper); opacity: .9; }
+.opened path { stroke: var(--open); stroke-width: 2.2; } .closed path { stroke: var(--dim); stroke-dasharray: 2 4; }
 .arrow:hover path { stroke: var(--hot); stroke-width: 2.5; } .arrow:hover text { fill: var(--hot); font-weight: 600; }
 #head path { fill: var(--arrow); }
 ";
@@ -101,7 +102,7 @@ fn namespace(placed: &PlacedBox<'_>) -> String {
     );
     if let Some(note) = note {
         text += &format!(
-            "<text class=\"dim\" x=\"{:.1}\" y=\"{:.1}\">each other: {}</text>\n",
+            "<text class=\"dim\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
             frame.x + 16.0,
             frame.y + frame.height - 10.0,
             escaped(note)
@@ -171,8 +172,13 @@ fn arrows(layout: &Layout<'_>) -> String {
         let frame = free.unwrap_or_else(|| frame(0.5));
         taken.push(frame);
         text += &format!(
-            "<g class=\"arrow\"><title>{}</title><path d=\"{}\" marker-end=\"url(#head)\"/><rect {} rx=\"6\"/>\
+            "<g class=\"{}\"><title>{}</title><path d=\"{}\" marker-end=\"url(#head)\"/><rect {} rx=\"6\"/>\
              <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text></g>\n",
+            match arrow.meaning {
+                Meaning::Passes => "arrow",
+                Meaning::Opened => "arrow opened",
+                Meaning::Closed => "arrow closed",
+            },
             escaped(&arrow.label),
             curve.path(),
             rectangle(&frame),

@@ -12,8 +12,13 @@ const NAMED: usize = 6;
 /// How many policies of a row are named.
 const POLICIES: usize = 4;
 
-/// Writes lines. Whoever is spoken of in none of them is told at the end.
+/// Writes lines, each with the policies that allow it.
 pub fn table(lines: &[Line], names: &Names<'_>, policies: &PolicyNames) -> String {
+    rows(lines, names, |line| policies.listed(&line.policies, POLICIES))
+}
+
+/// Writes lines, each with why it is so.
+pub fn rows(lines: &[Line], names: &Names<'_>, why: impl Fn(&Line) -> String) -> String {
     let mut text = String::new();
     let rows: Vec<[String; 4]> = lines
         .iter()
@@ -22,7 +27,7 @@ pub fn table(lines: &[Line], names: &Names<'_>, policies: &PolicyNames) -> Strin
                 names.group(&line.sources, NAMED),
                 names.group(&line.destinations, NAMED),
                 line.ports.to_string(),
-                policies.listed(&line.policies, POLICIES),
+                why(line),
             ]
         })
         .collect();

@@ -26,13 +26,21 @@ impl GroupId {
 }
 
 impl EndpointId {
-    pub(in crate::netpol) fn at(index: usize) -> Self {
+    /// The number of what stands at this place of a list of ends.
+    ///
+    /// # Panics
+    /// From 2^32 ends on, which no memory holds.
+    pub fn at(index: usize) -> Self {
         Self(u32::try_from(index).expect("workloads fit in memory"))
     }
 }
 
 impl PolicyId {
-    pub(in crate::netpol) fn at(index: usize) -> Self {
+    /// The number of what stands at this place of a list of policies.
+    ///
+    /// # Panics
+    /// From 2^32 policies on, which no memory holds.
+    pub fn at(index: usize) -> Self {
         Self(u32::try_from(index).expect("policies fit in memory"))
     }
 }
