@@ -4,7 +4,6 @@
 use serde_json::json;
 
 use super::attack::{Answered, Attack, create};
-use super::attacks::connections::hidden_member;
 use super::attacks::identities::ways;
 
 /// Something that ringfence does not stop.
@@ -33,29 +32,12 @@ pub(crate) fn all() -> Vec<Limit> {
             }),
         ))
     };
-    let hidden = [
-        hidden_member(
-            "a member whose status gives its address up",
-            &json!({"podIP": "198.51.100.1", "podIPs": [{"ip": "198.51.100.1"}]}),
-        )
-        .does("Another address in the status of a member, then the proxy of a decoy that has the right one"),
-        hidden_member(
-            "a member whose status says that it has ended",
-            &json!({"phase": "Succeeded"}),
-        )
-        .does("The phase Succeeded in the status of a member, then the proxy of a decoy that has its address"),
-    ];
-    let hidden = hidden.map(|row| Limit {
-        row,
-        why: "Whose address it is shows in the status of pods alone, which nodes write, and whoever may do everything in the \
-              members' namespace; a kubelet sets it right within seconds. Let nobody write `pods/status` where members are.",
-    });
-    let borrowed = ways(" that holds a grant", granted, Answered::ByRingfence(""))
+    ways(" that holds a grant", granted, Answered::ByRingfence(""))
         .into_iter()
         .map(|row| Limit {
             row,
             why: "A grant to a service account is a grant to whoever may create pods, tokens or token Secrets, or impersonate, in \
                   its namespace. Keep such an account in a namespace that developers cannot write to.",
-        });
-    borrowed.chain(hidden).collect()
+        })
+        .collect()
 }

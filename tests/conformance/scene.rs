@@ -162,10 +162,16 @@ impl<'w> Scene<'w> {
         }
     }
 
-    /// What stands where a sight looks.
+    /// What stands where a sight looks; of a list which objects are in it, since others may write to them meanwhile.
     pub(crate) fn look(&self, sight: &Sight) -> Result<Option<Value>, String> {
         let object = self.read(&self.fill(&sight.path)?)?;
-        Ok(object.and_then(|object| object.pointer(sight.pointer).cloned()))
+        let found = object.and_then(|object| object.pointer(sight.pointer).cloned());
+        Ok(match (sight.pointer, found) {
+            ("/items", Some(Value::Array(items))) => {
+                Some(items.into_iter().map(|item| item["metadata"]["uid"].clone()).collect())
+            }
+            (_, found) => found,
+        })
     }
 
     /// Waits until a sight is seen.

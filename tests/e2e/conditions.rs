@@ -35,6 +35,9 @@ fn prepared(world: &World) -> Vec<Case> {
     world
         .apply("admin", &named(pod(), "still", &json!({"run": "alone"})))
         .ok();
+    let mut placed = named(pod(), "placed", &json!({"run": "alone"}));
+    placed["spec"]["nodeName"] = "node-0".into();
+    world.apply("admin", &placed).ok();
     let mut cases = cases_of_pods();
     cases.extend(cases_of_bindings());
     cases.extend(cases_of_namespaces());
@@ -67,7 +70,7 @@ fn conditioned() -> BTreeSet<String> {
 /// What a request answered, and how often ringfence was asked on its path.
 fn sent(world: &World, case: &Case) -> (ringfence_controlplane::Response, u64) {
     let before = all(world);
-    let request = world.cluster.request("admin", case.method, &dry(&case.at));
+    let request = world.cluster.request(case.user, case.method, &dry(&case.at));
     let request = match case.method {
         "PATCH" => request.header("Content-Type", "application/strategic-merge-patch+json"),
         _ => request,
@@ -121,6 +124,13 @@ fn heartbeats_events_and_scaling_ask_nothing() {
     let kind = &kinds()[0];
     world
         .apply("admin", &named(kind.object.clone(), "still", &Value::Null))
+        .ok();
+    // Until its controller has made what it makes of it.
+    world
+        .kubectl(
+            "admin",
+            &format!("rollout status deployment/still -n {NAMESPACE} --timeout=60s"),
+        )
         .ok();
     let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "node-0"},
         "spec": {"holderIdentity": "node-0", "leaseDurationSeconds": 40}});

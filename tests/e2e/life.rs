@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ringfence_controlplane::{Controllers, wait_until};
+use ringfence_controlplane::{Controllers, NODE_USER, wait_until};
 use serde_json::{Value, json};
 
 use super::calls;
@@ -407,6 +407,30 @@ fn namespaces(life: &Life) {
     });
 }
 
+/// A pod that a node runs by a file of its own, and tells.
+fn mirrors(life: &Life) {
+    let mut mirror = template("mirrored", "hollowapp");
+    mirror["apiVersion"] = "v1".into();
+    mirror["kind"] = "Pod".into();
+    mirror["metadata"]["name"] = "mirrored".into();
+    mirror["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "a-hash"});
+    mirror["spec"]["nodeName"] = "node-0".into();
+    life.costs("a mirror pod by its node", &[("CREATE pods", 1)], |world| {
+        let create = world
+            .cluster
+            .request(NODE_USER, "POST", "/api/v1/namespaces/web/pods")
+            .json(&mirror);
+        create.send().ok();
+        settled(world, "web", "run=mirrored", 1);
+    });
+    let mirrored = |record: &Value| record["findings"][0]["reason"] == "Mirrored" && record["name"] == "mirrored";
+    let mut replicas = life.world.ringfence.replicas().iter();
+    assert!(
+        replicas.any(|replica| replica.records().all().iter().any(mirrored)),
+        "it is recorded"
+    );
+}
+
 /// A debugger joins a pod that no segment protects.
 fn debugging(life: &Life) {
     life.costs("a pod that no clause matches", &[("CREATE pods", 1)], |world| {
@@ -481,6 +505,7 @@ fn life_goes_on_where_each_controller_has_an_account() {
     garbage(&life);
     namespaces(&life);
     debugging(&life);
+    mirrors(&life);
     cron_jobs(&life);
     life.end();
 }

@@ -16,6 +16,8 @@ pub(super) enum Change {
     Gained,
     /// Pods matched before and do now, and what runs changes.
     Kept,
+    /// Pods matched before and do now, and their status is told anew by somebody else than their node.
+    Readdressed,
     /// A live pod matched before and no longer does.
     Lost,
     /// A connection reaches this pod, which matches.
@@ -209,6 +211,7 @@ impl<'c> Judge<'_, 'c, '_> {
                     return self.inherited(group, first, lineage);
                 }
             }
+            Origin::Node => return Some(self.finding(group, first, segment.consent.clone(), Reason::Mirrored, None)),
             Origin::Direct => {}
         }
         let mode = self.mode(group.segment);
@@ -251,6 +254,7 @@ impl<'c> Judge<'_, 'c, '_> {
         let mode = self.mode(group.segment);
         let phrase = match (group.verb, &need.change) {
             (_, Change::Lost | Change::NamespaceLost) => format!("leave segment {}", segment.name),
+            (_, Change::Readdressed) => format!("be given another address or phase in segment {}", segment.name),
             (_, Change::PolicyCreated) => format!("be created over segment {}", segment.name),
             (_, Change::PolicyChanged) => format!("be changed over segment {}", segment.name),
             (_, Change::PolicyDeleted) => format!("be deleted from segment {}", segment.name),
@@ -337,6 +341,7 @@ impl<'c> Judge<'_, 'c, '_> {
             | Change::PolicyChanged
             | Change::PolicyDeleted => {}
             Change::Kept => text.push_str("; what runs under it changes"),
+            Change::Readdressed => text.push_str("; its status says where it is, which only its node knows"),
             Change::Lost | Change::NamespaceLost => text.push_str(" and would no longer"),
         }
         text

@@ -49,6 +49,7 @@ fn finding(context: &Context<'_, '_>, placement: &Placement<'_>, mode: Mode) -> 
     match provenance::origin(context, placement, mode) {
         Origin::Pending => return None,
         Origin::Controller(..) => return Some(told(context, mode, Reason::Inherited, &new)),
+        Origin::Node => return Some(told(context, mode, Reason::Mirrored, &new)),
         Origin::Failed(why) => {
             return Some(told(
                 context,

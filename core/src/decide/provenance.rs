@@ -8,7 +8,7 @@ use crate::guardrails::Workload;
 use crate::labels::{LabelSet, Selector};
 use crate::model::{
     ControllerReference, Controllers, Identity, Mode, NamespaceName, ObjectReference, Operation, OwnedTemplate, Owner,
-    Placement,
+    Placement, PodSpecText,
 };
 
 /// A built-in controller: from which owner it makes what, under which name.
@@ -60,6 +60,9 @@ const REVISIONS: &str = "controllerrevisions";
 /// The controllers that write ControllerRevisions.
 const REVISERS: &[&str] = &["statefulset-controller", "daemon-set-controller"];
 
+/// The controller that ends pods whose node is gone, by their status.
+const POD_COLLECTOR: &str = "pod-garbage-collector";
+
 /// The label by which a StatefulSet's pod names its ControllerRevision.
 const REVISION_LABEL: &str = "controller-revision-hash";
 
@@ -67,6 +70,8 @@ const REVISION_LABEL: &str = "controller-revision-hash";
 pub(super) enum Origin<'c> {
     /// A person's, or a controller's that nothing shows to be one: judged as its direct writer.
     Direct,
+    /// Of the node that it is on, which runs it already: a mirror pod.
+    Node,
     /// A controller's, from one of these templates, which the lineage tells the time of.
     Controller(Vec<&'c OwnedTemplate>, Lineage<'c>),
     /// The owner has been asked for.
@@ -88,6 +93,9 @@ pub(super) fn origin<'c>(context: &Context<'c, '_>, placement: &Placement<'_>, m
     let request = context.request;
     if request.operation != Operation::Create || !request.subresource.is_empty() {
         return Origin::Direct;
+    }
+    if request.resource == "pods" && is_node_of(&request.identity, placement.spec) {
+        return Origin::Node;
     }
     let (Controllers::One(reference), Ok(namespace)) =
         (&placement.controllers, NamespaceName::new(&request.subject.namespace))
@@ -296,6 +304,17 @@ fn refers_to(reference: &ControllerReference<'_>, maker: &BuiltIn) -> bool {
 /// Whether this is a controller that writes ControllerRevisions.
 pub(super) fn is_reviser(identity: &Identity<'_>) -> bool {
     REVISERS.iter().any(|account| is_controller(identity, account))
+}
+
+/// Whether this is the node that a pod is on.
+fn is_node_of(identity: &Identity<'_>, pod: PodSpecText<'_>) -> bool {
+    let node = identity.username.strip_prefix("system:node:");
+    node.is_some_and(|node| !node.is_empty() && pod.node().is_ok_and(|on| on == node))
+}
+
+/// Whether this is whoever tells how a pod is: its node, or what tidies up after pods whose node is gone.
+pub(super) fn tells_status_of(identity: &Identity<'_>, pod: PodSpecText<'_>) -> bool {
+    is_node_of(identity, pod) || is_controller(identity, POD_COLLECTOR)
 }
 
 /// Whether this is exactly that controller. Its service account always carries a uid when the controller itself uses it;

@@ -9,6 +9,11 @@
 //! changes, since a swapped image under a kept label is identity theft; a member clause that a live pod *loses* needs
 //! `join`, since the pod leaves the policies that hold it. All else (scaling, annotating, finalizing) passes.
 //!
+//! **A pod's status** tells networks which addresses a label stands for, and whether the pod still runs. Whoever writes
+//! other addresses, or another phase, into the status of a pod that matches a clause lends the label to whatever stands
+//! there, or takes the pod out of its policies: that needs the clause's verb. The pod's own node is not asked, nor is the
+//! garbage collector of pods. What a node itself runs (mirror pods) is let in and recorded: refusing would only hide it.
+//!
 //! **What stood before** a segment was enforced goes on: nobody was asked for its template, so its controller's new pods
 //! are let in with the finding `UnjudgedTemplate`, recorded and counted, never refused. `kubectl get segments` lists such
 //! templates. Whoever writes one again is asked. A template counts as older than it is rather than newer: a rollback to a
@@ -63,6 +68,7 @@ fn needs(
         .filter_map(|clause| match (has(&matched, clause), runs) {
             (false, _) => Some(Need::of_side(guardrails, *clause, Change::Gained, after)),
             (true, Runs::Changed) => Some(Need::of_side(guardrails, *clause, Change::Kept, after)),
+            (true, Runs::Readdressed) => Some(Need::of_side(guardrails, *clause, Change::Readdressed, after)),
             (true, Runs::Unchanged) => None,
         });
     let leaves = before.into_iter().flat_map(|labels| {
@@ -79,7 +85,11 @@ fn needs(
 fn place(context: &Context<'_, '_>, placement: &Placement<'_>) -> Vec<Finding> {
     let guardrails = &context.snapshot.guardrails;
     let namespace = context.request.subject.namespace.as_ref();
-    let how = (placement.kind, placement.runs);
+    let runs = match placement.runs {
+        Runs::Readdressed if provenance::tells_status_of(&context.request.identity, placement.spec) => Runs::Unchanged,
+        runs => runs,
+    };
+    let how = (placement.kind, runs);
     let needs = needs(guardrails, namespace, placement.before.as_ref(), &placement.after, how);
     let Some(mode) = strongest(guardrails, namespace, &needs) else {
         return Vec::new();

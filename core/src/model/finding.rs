@@ -36,6 +36,8 @@ pub enum Reason {
     /// The controller that made this made it of a template that nobody was asked for: it stood before the segment was
     /// enforced. Let in, not to break what runs.
     UnjudgedTemplate,
+    /// The node that this is on says that it runs there. Let in: refusing would only hide what runs.
+    Mirrored,
     /// The permission was asked and is held.
     Permitted,
     /// A check refuses it, but what it stands in was no better before. Let in and said.
@@ -61,7 +63,7 @@ impl Reason {
     /// Whether the rule refuses for this reason.
     pub fn refuses(self) -> bool {
         match self {
-            Self::UnjudgedTemplate | Self::Permitted | Self::NoWorse | Self::Inherited => false,
+            Self::UnjudgedTemplate | Self::Mirrored | Self::Permitted | Self::NoWorse | Self::Inherited => false,
             Self::LacksPermission | Self::Refused | Self::NotIsolated | Self::NotSettled { .. } | Self::Unanswered => {
                 true
             }
@@ -72,6 +74,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::UnjudgedTemplate => "UnjudgedTemplate",
+            Self::Mirrored => "Mirrored",
             Self::Permitted => "Permitted",
             Self::NoWorse => "NoWorse",
             Self::Inherited => "Inherited",
@@ -89,6 +92,7 @@ impl Reason {
             Self::Unanswered => Some(RetryAfter(1)),
             Self::NotSettled { seconds } => Some(RetryAfter(seconds)),
             Self::UnjudgedTemplate
+            | Self::Mirrored
             | Self::Permitted
             | Self::NoWorse
             | Self::Inherited

@@ -41,8 +41,11 @@ pub enum PlacementKind {
 pub enum Runs {
     /// Same as before.
     Unchanged,
-    /// Something that runs is new or different; the words say what, e.g. `the image of container "app"`.
+    /// Something that runs is new or different.
     Changed,
+    /// The same runs, and the pod's status is told anew: other addresses, another phase. Networks that carry policies out by
+    /// the status of pods then let in, and hold, what stands there.
+    Readdressed,
 }
 
 /// The ownerReferences with `controller: true`. The API server refuses a second one, so more than one means that the

@@ -11,6 +11,8 @@ pub enum Condition {
     Always,
     /// A pod whose labels or images change, or that loses the gate behind which it waits for policies to settle.
     PodChanges,
+    /// As [`Condition::PodChanges`], or a status that tells other addresses, or another phase, than the pod's node told.
+    StatusChanges,
     /// An object whose template at this CEL path changes in labels, annotations that matter, or spec.
     TemplateChanges(&'static str),
     /// As [`Condition::TemplateChanges`], or one that asks for a rollback.
@@ -30,6 +32,7 @@ impl Condition {
         match self {
             Self::Always => None,
             Self::PodChanges => Some(pod_changes()),
+            Self::StatusChanges => Some(status_changes()),
             Self::TemplateChanges(path) => Some(template_changes(path)),
             Self::DeploymentChanges => Some(format!(
                 "{} || object.metadata.?annotations[?\"{ROLLBACK_ANNOTATION}\"].orValue(\"\") != \"\"",
@@ -60,6 +63,34 @@ fn pod_changes() -> String {
         differ("initContainers"),
         gated("oldObject"),
         gated("object"),
+    )
+}
+
+/// Whoever may tell how a pod is: its node, and what tidies up after pods whose node is gone. That account has a uid unless
+/// somebody impersonates it; where all controllers are one user, that has none.
+const BY_ITS_NODE: &str = "((object.?spec.?nodeName.orValue(\"\") != \"\" && \
+     request.userInfo.?username.orValue(\"\") == \"system:node:\" + object.?spec.?nodeName.orValue(\"\")) || \
+     request.userInfo.?username.orValue(\"\") == \"system:kube-controller-manager\" || \
+     (request.userInfo.?username.orValue(\"\") == \"system:serviceaccount:kube-system:pod-garbage-collector\" && \
+     request.userInfo.?uid.orValue(\"\") != \"\"))";
+
+/// Nodes write this all day, so they are asked for first.
+fn status_changes() -> String {
+    let differ = |(field, absent): (&str, &str)| {
+        let of = |object: &str| format!("{object}.?status.?{field}.orValue({absent})");
+        format!("{} != {}", of("object"), of("oldObject"))
+    };
+    let whereabouts = [
+        ("podIP", "\"\""),
+        ("podIPs", "[]"),
+        ("hostIP", "\"\""),
+        ("hostIPs", "[]"),
+        ("phase", "\"\""),
+    ];
+    format!(
+        "{} || (!{BY_ITS_NODE} && ({}))",
+        pod_changes(),
+        whereabouts.map(differ).join(" || ")
     )
 }
 

@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
+
 use super::decode::Wire;
 use super::object::{Object, Rollback, Template, display_name};
 use super::paths::{Shape, WritePath};
 use super::policy;
+use super::status;
 use super::target;
 use crate::model::{Action, Controllers, Operation, Placement, PlacementKind, PodSpecText, Runs, Subject};
 
@@ -185,13 +188,13 @@ fn namespace<'a>(object: Object<'a>, old: Option<Object<'a>>) -> Action<'a> {
 }
 
 fn pod<'a>(object: Object<'a>, old: Option<Object<'a>>, controllers: Controllers<'a>) -> Placement<'a> {
-    let text = |object: &Object<'a>| PodSpecText(object.pod.map_or("", serde_json::value::RawValue::get));
+    let text = |object: &Object<'a>| PodSpecText(object.pod.map_or("", RawValue::get));
     let (spec, spec_before) = (text(&object), old.as_ref().map(text).unwrap_or_default());
     let runs = match &old {
-        Some(_) if spec == spec_before => Runs::Unchanged,
         // What is no pod spec counts as changed.
-        Some(_) => match (spec.images(), spec_before.images()) {
-            (Ok(images), Ok(before)) if images == before => Runs::Unchanged,
+        Some(old) => match (spec == spec_before, spec.images(), spec_before.images()) {
+            (true, ..) => status::runs(object.status, old.status),
+            (false, Ok(images), Ok(before)) if images == before => status::runs(object.status, old.status),
             _ => Runs::Changed,
         },
         None => Runs::Changed,

@@ -11,6 +11,7 @@ mod policy;
 mod respond;
 mod same;
 mod spec;
+mod status;
 mod target;
 mod text;
 mod webhook;

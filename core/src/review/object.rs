@@ -20,6 +20,8 @@ pub(super) struct Object<'a> {
     pub(super) metadata: Metadata<'a>,
     /// The text of a pod's `spec`.
     pub(super) pod: Option<&'a RawValue>,
+    /// The text of a pod's `status`.
+    pub(super) status: Option<&'a RawValue>,
     /// The templates at the pointer: none, one, or a list of them.
     pub(super) templates: Vec<Template<'a>>,
     /// Whether the pointer led to a list.
@@ -198,7 +200,7 @@ impl Template<'_> {
 pub(super) enum Content<'p> {
     /// Nothing.
     Metadata,
-    /// A pod's spec, as text.
+    /// A pod's spec and status, as text.
     Pod,
     /// The template, or list of templates, at this JSON pointer.
     Templates(Pointer<'p>),
@@ -251,7 +253,7 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut metadata = None;
-        let mut pod = None;
+        let (mut pod, mut status) = (None, None);
         let mut found = None;
         let mut policy = Policy::default();
         let pointer = match self.0 {
@@ -276,6 +278,7 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
                 }
                 ("metadata", _, _) => once(&mut metadata, "metadata", map.next_value::<Option<Metadata<'de>>>()?)?,
                 ("spec", Content::Pod, _) => once(&mut pod, "spec", map.next_value::<&'de RawValue>()?)?,
+                ("status", Content::Pod, _) => once(&mut status, "status", map.next_value::<&'de RawValue>()?)?,
                 (key, _, Some((first, rest))) if key == first => {
                     once(&mut found, "template", map.next_value_seed(TemplatesSeed(rest))?)?;
                 }
@@ -288,6 +291,7 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
         Ok(Some(Object {
             metadata: metadata.flatten().unwrap_or_default(),
             pod,
+            status,
             templates,
             is_list,
             policy,

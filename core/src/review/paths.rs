@@ -163,8 +163,10 @@ pub const WRITE_PATHS: &[WritePath] = &[
         UPDATE,
         Shape::Pod,
         "pod",
-        Condition::PodChanges,
-        "A status update also writes labels; judged like an update of the pod.",
+        Condition::StatusChanges,
+        "A status update also writes labels; judged like an update of the pod. It tells the addresses and the phase by which \
+         networks know a pod: of a pod that matches a clause these need the clause's verb, unless its own node tells them, or \
+         the garbage collector of pods.",
     ),
     path(
         ("pods", "binding"),

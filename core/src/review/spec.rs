@@ -58,12 +58,14 @@ struct Volume<'a> {
     host_path: Option<serde::de::IgnoredAny>,
 }
 
-/// What a pod waits behind before it is scheduled.
+/// What a pod waits behind before it is scheduled, and where it is then.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Scheduling<'a> {
     #[serde(borrow)]
     scheduling_gates: Option<Vec<SchedulingGate<'a>>>,
+    #[serde(borrow)]
+    node_name: Text<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -101,13 +103,21 @@ impl<'a> PodSpecText<'a> {
         Ok(all.map(|container| (container.name.0, container.image.0)).collect())
     }
 
+    fn scheduling(self) -> Result<Scheduling<'a>, serde_json::Error> {
+        if self.0.is_empty() {
+            return Ok(Scheduling::default());
+        }
+        serde_json::from_str::<Option<Scheduling<'a>>>(self.0).map(Option::unwrap_or_default)
+    }
+
+    /// The node that it is on, empty where it is on none. An error where the text is no pod spec.
+    pub fn node(self) -> Result<Cow<'a, str>, serde_json::Error> {
+        Ok(self.scheduling()?.node_name.0)
+    }
+
     /// The names of its scheduling gates. An error where the text is no pod spec.
     pub fn gates(self) -> Result<Vec<Cow<'a, str>>, serde_json::Error> {
-        if self.0.is_empty() {
-            return Ok(Vec::new());
-        }
-        let scheduling = serde_json::from_str::<Option<Scheduling<'a>>>(self.0)?.unwrap_or_default();
-        let gates = scheduling.scheduling_gates.unwrap_or_default();
+        let gates = self.scheduling()?.scheduling_gates.unwrap_or_default();
         Ok(gates.into_iter().map(|gate| gate.name.0).collect())
     }
 

@@ -1,7 +1,7 @@
 //! Connections into pods: exec and its kin, and the proxies with every form of their names. Where exec leads, the stand-in
 //! kubelet answers; where a proxy leads, the listener does.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::attack::{
     Attack, CLIENT, MALLORY, MEMBER, NORA, OTHER, TEAM_PODS, TESS, VAULT_PODS, attack, create, get, kubectl, merge,
@@ -10,7 +10,7 @@ use super::super::attack::{
 use super::ENTER;
 
 /// What the listener says.
-const GREETING: &str = super::super::listener::GREETING;
+pub(super) const GREETING: &str = super::super::listener::GREETING;
 /// What the API server says of the listener where it speaks TLS to it.
 const NO_TLS: &str = "tls: first record does not look like a TLS handshake";
 
@@ -22,7 +22,7 @@ fn running(row: Attack, collection: &str, label: (&str, &str)) -> Attack {
 }
 
 /// A pod of no node that has the listener's address, as if it ran the listener.
-fn listening(row: Attack, collection: &str, name: &str, label: (&str, &str)) -> Attack {
+pub(super) fn listening(row: Attack, collection: &str, name: &str, label: (&str, &str)) -> Attack {
     let status = json!({"status": {"phase": "Running", "podIP": "$ADDRESS", "podIPs": [{"ip": "$ADDRESS"}]}});
     row.given(create(collection, pod(name, label, "app")))
         .given(merge(&format!("{collection}/{name}/status"), status))
@@ -121,16 +121,6 @@ fn pod_proxies() -> Vec<Attack> {
         .reaches(GREETING)
         .refused(ENTER),
     ]
-}
-
-/// A decoy with a member's address, once this was written into the member's own status: nothing shows any more that the
-/// address is a member's. A kubelet would write it back.
-pub(crate) fn hidden_member(name: &str, status: &Value) -> Attack {
-    let member = listening(attack(name, "pods/proxy", TESS), VAULT_PODS, "database", MEMBER);
-    listening(member, TEAM_PODS, "decoy", OTHER)
-        .given(merge(&format!("{VAULT_PODS}/database/status"), json!({ "status": status })).by(TESS))
-        .attempt(get(&format!("{TEAM_PODS}/decoy:$PORT/proxy/")))
-        .reaches(GREETING)
 }
 
 /// A member that has the listener's address, and a service without selector in `namespace` that leads there: its Endpoints

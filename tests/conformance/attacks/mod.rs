@@ -1,7 +1,7 @@
 //! The rows, by family.
 
 mod bindings;
-pub(crate) mod connections;
+mod connections;
 mod host_access;
 pub(crate) mod identities;
 mod injected;
@@ -9,6 +9,7 @@ mod namespaces;
 mod pods;
 mod provenance;
 mod revisions;
+mod statuses;
 mod templates;
 
 use super::attack::Attack;
@@ -17,6 +18,7 @@ use super::attack::Attack;
 pub(crate) fn all() -> Vec<Attack> {
     [
         pods::rows(),
+        statuses::rows(),
         bindings::rows(),
         provenance::rows(),
         identities::rows(),

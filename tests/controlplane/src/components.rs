@@ -8,6 +8,8 @@ use crate::options::Controllers;
 
 /// The stand-in node that pods run on.
 pub(crate) const NODE: &str = "node-0";
+/// The user that its kubelet is.
+pub const NODE_USER: &str = "system:node:node-0";
 
 /// What is recorded in the audit log: every write and connection, with the annotations that
 /// admission left on it, but not the noise of leases and events; of reviews also what was asked.

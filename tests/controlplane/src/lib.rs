@@ -36,6 +36,7 @@ mod watch_gate;
 
 pub use assets::{Assets, AssetsError, Program};
 pub use authority::AuthorityError;
+pub use components::NODE_USER;
 pub use control_plane::{ControlPlane, StartError};
 pub use forward::{Forwarder, Reach};
 pub use http::{Request, Response};

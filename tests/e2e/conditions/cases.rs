@@ -1,6 +1,7 @@
 //! What is sent: every kind with a condition, the object that its requests begin from, the changes that must reach ringfence
 //! and those that must not.
 
+use ringfence_controlplane::NODE_USER;
 use serde_json::{Value, json};
 
 /// Bytes of what is put into an object to make it large; etcd takes about 1.5 MB.
@@ -21,6 +22,8 @@ pub(super) use Reaches::{No, Yes};
 pub(super) struct Case {
     /// `UPDATE pods/status`: as it is counted.
     pub(super) path: &'static str,
+    /// Who writes.
+    pub(super) user: &'static str,
     pub(super) method: &'static str,
     /// Below the object's URL, or the whole.
     pub(super) at: String,
@@ -31,6 +34,7 @@ pub(super) struct Case {
 pub(super) fn patch(path: &'static str, at: &str, body: Value, reaches: Reaches) -> Case {
     Case {
         path,
+        user: "admin",
         method: "PATCH",
         at: at.to_owned(),
         body,
@@ -254,6 +258,11 @@ pub(super) fn pod() -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "spec": template()["spec"]})
 }
 
+/// In a strategic merge patch: this address, whatever others were there.
+fn alone(address: &str) -> Value {
+    json!([{"$patch": "replace"}, {"ip": address}])
+}
+
 pub(super) fn cases_of_pods() -> Vec<Case> {
     let at = url("v1", "pods", "still");
     let status = format!("{at}/status");
@@ -278,12 +287,36 @@ pub(super) fn cases_of_pods() -> Vec<Case> {
     cases.push(patch("UPDATE pods", &at, images("initContainers", "first"), Yes));
     // As a kubelet tells how its pods are.
     let running = json!({"status": {
-        "phase": "Running", "podIP": "10.244.0.77", "podIPs": [{"ip": "10.244.0.77"}],
+        "phase": "Running", "podIP": "10.244.0.77", "podIPs": alone("10.244.0.77"),
         "conditions": [{"type": "Ready", "status": "True"}, {"type": "ContainersReady", "status": "True"}],
         "containerStatuses": [{"name": "main", "image": "app:1", "imageID": "", "ready": true, "restartCount": 3,
             "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}],
     }});
-    cases.push(patch("UPDATE pods/status", &status, running, No));
+    let placed = format!("{}/status", url("v1", "pods", "placed"));
+    let by_its_node = patch("UPDATE pods/status", &placed, running.clone(), No);
+    cases.push(Case {
+        user: NODE_USER,
+        ..by_its_node
+    });
+    // Of no node yet: this one speaks for another.
+    let by_a_node = patch("UPDATE pods/status", &status, running.clone(), Yes);
+    cases.push(Case {
+        user: NODE_USER,
+        ..by_a_node
+    });
+    cases.push(patch("UPDATE pods/status", &placed, running, Yes));
+    for (field, value) in [("phase", json!("Failed")), ("podIP", json!("10.244.0.78"))] {
+        cases.push(patch(
+            "UPDATE pods/status",
+            &placed,
+            json!({"status": {field: value}}),
+            Yes,
+        ));
+    }
+    let host = json!({"status": {"hostIP": "192.0.2.1", "hostIPs": alone("192.0.2.1")}});
+    cases.push(patch("UPDATE pods/status", &placed, host, Yes));
+    let conditions = json!({"status": {"conditions": [{"type": "Ready", "status": "False"}], "reason": "Evicted"}});
+    cases.push(patch("UPDATE pods/status", &placed, conditions, No));
     cases.push(patch(
         "UPDATE pods/status",
         &status,
@@ -318,6 +351,7 @@ pub(super) fn cases_of_bindings() -> Vec<Case> {
     for (path, at) in paths {
         cases.extend(metadata.iter().map(|(metadata, reaches)| Case {
             path,
+            user: "admin",
             method: "POST",
             at: at.clone(),
             body: binding(metadata.clone()),
@@ -360,6 +394,7 @@ pub(super) fn cases_of_namespaces() -> Vec<Case> {
     ];
     cases.extend(finalize.into_iter().map(|(body, reaches)| Case {
         path: "UPDATE namespaces/finalize",
+        user: "admin",
         method: "PUT",
         at: format!("{at}/finalize"),
         body,
@@ -392,6 +427,7 @@ pub(super) fn cases_of_policies() -> Vec<Case> {
         *whole.pointer_mut(pointer).expect("it is there") = value;
         Case {
             path: "UPDATE networkpolicies",
+            user: "admin",
             method: "PUT",
             at: at.clone(),
             body: whole,

@@ -4,6 +4,7 @@ mod checks;
 mod duties;
 mod isolation;
 mod manage;
+mod nodes;
 mod paths;
 mod require_isolation;
 mod settle;

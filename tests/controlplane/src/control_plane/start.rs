@@ -117,7 +117,9 @@ impl ControlPlane {
         let components = [
             User::new("system:kube-controller-manager"),
             User::new("system:kube-scheduler"),
-            User::new("kwok").in_groups(["system:masters"]),
+            // As a kubelet's user its writes pass by what asks for the node of a pod. It stands in for other nodes as well, so
+            // it may do everything, and not only what a node may.
+            User::new(components::NODE_USER).in_groups(["system:masters"]),
         ];
         let users = [User::admin()]
             .into_iter()
@@ -185,7 +187,7 @@ impl ControlPlane {
         self.start_program(Program::Scheduler, scheduler)?;
         let serving = self.authority.issue("kwok", &["127.0.0.1"])?;
         let kwok = components::kwok(
-            &self.kubeconfig_path("kwok"),
+            &self.kubeconfig_path(components::NODE_USER),
             &self.assets.stages(),
             &serving,
             free_port()?,
