@@ -11,6 +11,9 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 /// Longer than any request of a test takes.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The most connections that are kept for the next request.
+const IDLE: usize = 64;
+
 /// The API server, over TLS.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
@@ -29,6 +32,9 @@ impl Api {
             .allow_non_standard_methods(true)
             .proxy(None)
             .timeout_global(Some(TIMEOUT))
+            // Many clients at once go on where they were, and do not greet the API server anew each time.
+            .max_idle_connections(IDLE)
+            .max_idle_connections_per_host(IDLE)
             .build()
             .into();
         Ok(Self {
