@@ -135,19 +135,6 @@ fn events_since(world: &World, namespace: &str, from: &str) -> Vec<Value> {
 }
 
 #[test]
-fn an_upgraded_profile_rolls_through_without_a_gap_and_what_it_has_no_longer_goes() {
-    let Some(world) = world() else { return };
-    world.namespace("upgraded", &json!({}));
-    world.wait_for_policies("upgraded", &RESTRICTED);
-    let without_dns = GUARDRAILS.replace("    - builtin: allow-dns\n", "    - builtin: allow-same-namespace\n");
-    world.configure(&without_dns);
-    let expected = ["ringfence-allow-same-namespace", RESTRICTED[1], RESTRICTED[2]];
-    world.wait_for_policies("upgraded", &expected);
-    world.configure(GUARDRAILS);
-    world.wait_for_policies("upgraded", &RESTRICTED);
-}
-
-#[test]
 fn what_was_there_before_is_reported_until_it_is_asked_for() {
     let Some(world) = world() else { return };
     assert_eq!(world.policy_names("before"), [""; 0]);

@@ -7,5 +7,7 @@ mod cost;
 mod manifests;
 mod settle;
 mod status;
+mod tampering;
 mod uninstalled;
+mod upgraded;
 mod world;
