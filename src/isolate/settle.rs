@@ -38,8 +38,9 @@ pub(crate) struct GateKeeper {
     current: Current,
     changes: watch::Receiver<u64>,
     looks: Arc<Synchronous>,
-    /// The pods behind our gate, by namespace and name.
-    waiting: Mirror<(NamespaceName, String), ()>,
+    /// The pods on no node, by namespace and name: whether they are behind our gate. All of them, so that one is known again
+    /// by its name when it has lost the gate.
+    unscheduled: Mirror<(NamespaceName, String), bool>,
     /// When to look at the namespaces again whose policies have not settled.
     due: BTreeMap<NamespaceName, Instant>,
     /// The guardrails that `due` goes by.
@@ -55,7 +56,7 @@ impl GateKeeper {
             calls,
             changes: current.changes(),
             current,
-            waiting: Mirror::new(
+            unscheduled: Mirror::new(
                 "unscheduled-pods",
                 Api::<Pod>::all(clients.watches.clone()),
                 // A pod that waits behind a gate is on no node.
@@ -65,7 +66,7 @@ impl GateKeeper {
                     let gates = pod.spec?.scheduling_gates.unwrap_or_default();
                     let namespace = NamespaceName::new(&pod.metadata.namespace?).ok()?;
                     let waits = gates.iter().any(|gate| gate.name == SETTLE_GATE);
-                    waits.then_some(((namespace, pod.metadata.name?), ()))
+                    Some(((namespace, pod.metadata.name?), waits))
                 },
             ),
             due: BTreeMap::new(),
@@ -148,10 +149,11 @@ impl Duty for GateKeeper {
     const NAME: &'static str = "settling";
 
     async fn pass(&mut self) -> Result<(), Error> {
-        let Some(waiting) = self.waiting.objects() else {
+        let Some(unscheduled) = self.unscheduled.objects() else {
             return Ok(());
         };
-        let waiting: Vec<(NamespaceName, String)> = waiting.keys().cloned().collect();
+        let waiting = unscheduled.iter().filter(|(_, waits)| **waits);
+        let waiting: Vec<(NamespaceName, String)> = waiting.map(|(pod, _)| pod.clone()).collect();
         let namespaces = waiting.iter().map(|(namespace, _)| namespace.clone()).collect();
         let settled = self.settled(namespaces).await;
         let pods = waiting.into_iter().filter(|(namespace, _)| settled.contains(namespace));
@@ -169,7 +171,7 @@ impl Duty for GateKeeper {
     async fn changed(&mut self) -> Result<(), Error> {
         let next = self.due.values().min().copied();
         tokio::select! {
-            changed = self.waiting.changed() => Ok(changed?),
+            changed = self.unscheduled.changed() => Ok(changed?),
             // Guardrails that want nothing to settle any more keep nobody waiting.
             Ok(()) = self.changes.changed() => Ok(()),
             () = at(next) => Ok(()),
