@@ -17,12 +17,14 @@ use kube::{Api, Client, Config};
 use ringfence_core::decide::REQUIRE_ISOLATION;
 use ringfence_core::guardrails::documents::{CheckName, Consent as Consented};
 use ringfence_core::guardrails::{Guardrails, Source, compile};
-use ringfence_core::model::{GROUP, NamespaceName, ProfileName, Scope, SegmentName, Verb};
+use ringfence_core::model::{
+    GROUP, NETWORKING, NamespaceName, ProfileName, Scope, SegmentName, Verb, is_dns_subdomain,
+};
 
 use crate::manifests::grants::{self, Subject};
 use crate::manifests::names;
 use crate::manifests::published::{PublishedSegment, segment_resource};
-use crate::manifests::roles::SEGMENT_VERBS;
+use crate::manifests::roles::{POLICY_VERBS, SEGMENT_VERBS};
 
 /// Arguments of `ringfence grant`.
 #[derive(Debug, Args)]
@@ -31,15 +33,16 @@ Examples:
   ringfence grant connect segments/payments-db --user mallory | kubectl apply -f -
   ringfence grant join segments/payments-db --serviceaccount ci:deployer | kubectl apply -f -
   ringfence grant own segments/payments-db --group team-payments | kubectl apply -f -
+  ringfence grant connect networkpolicies/db -n payments --user mallory | kubectl apply -f -
   ringfence grant waive policychecks/HostAccess --cluster --group platform | kubectl apply -f -
   ringfence grant use isolationprofiles/none --cluster --group platform | kubectl apply -f -
   ringfence grant configure guardrails/default --user olga | kubectl apply -f -")]
 pub(super) struct Arguments {
-    /// What they may do: join, connect, enter or manage a segment; own one, which is to give these to others; waive a
-    /// check; use or manage an isolation profile; configure ringfence.
+    /// What they may do: join, connect, enter or manage a segment; own one, which is to give these to others; join, connect
+    /// or protect a NetworkPolicy that opted in to protection; waive a check; use or manage an isolation profile; configure ringfence.
     #[arg(value_name = "VERB")]
     verb: Word,
-    /// On what: segments/NAME, policychecks/NAME, isolationprofiles/NAME or guardrails/default.
+    /// On what: segments/NAME, networkpolicies/NAME, policychecks/NAME, isolationprofiles/NAME or guardrails/default.
     #[arg(value_name = "RESOURCE/NAME")]
     target: Target,
     #[command(flatten)]
@@ -74,8 +77,8 @@ struct Consent {
     /// The owner consents in this namespace: ask nobody.
     #[arg(long, short, value_name = "NAMESPACE", conflicts_with_all = ["cluster", "kubeconfig"])]
     namespace: Option<NamespaceArgument>,
-    /// Grant at the cluster: ask nobody. Needed for segments whose consent is the cluster, and for `manage`, which lets
-    /// one create a consent namespace that does not exist yet.
+    /// Grant at the cluster: ask nobody. Needed for segments whose consent is the cluster, for `manage`, which lets one
+    /// create a consent namespace that does not exist yet, and to `protect` by a NetworkPolicy that reaches beyond its own.
     #[arg(long, conflicts_with = "kubeconfig")]
     cluster: bool,
     /// The cluster to ask; default as for kubectl.
@@ -94,6 +97,7 @@ enum Word {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Target {
     Segment(SegmentName),
+    Policy(String),
     Check(String),
     Profile(ProfileName),
     Guardrails,
@@ -114,7 +118,7 @@ impl FromStr for Word {
             SEGMENT_VERBS
                 .iter()
                 .map(|(verb, _)| *verb)
-                .chain([Verb::Waive, Verb::Use, Verb::Configure])
+                .chain([Verb::Protect, Verb::Waive, Verb::Use, Verb::Configure])
         };
         verbs()
             .find(|verb| verb.as_str() == text)
@@ -134,7 +138,17 @@ impl FromStr for Target {
             .split_once('/')
             .ok_or("write RESOURCE/NAME, e.g. segments/payments-db")?;
         let resource = resource.strip_suffix(&format!(".{GROUP}")).unwrap_or(resource);
-        match (resource, name) {
+        let networking = resource.strip_suffix(&format!(".{NETWORKING}"));
+        match (networking.unwrap_or(resource), name) {
+            ("networkpolicies" | "networkpolicy" | "netpol", name) if is_dns_subdomain(name) => {
+                Ok(Self::Policy(name.to_owned()))
+            }
+            ("networkpolicies" | "networkpolicy" | "netpol", name) => {
+                Err(format!("{name:?} is not the name of a NetworkPolicy"))
+            }
+            _ if networking.is_some() => Err(format!(
+                "nothing is granted on {resource:?}: write networkpolicies.{NETWORKING}/NAME"
+            )),
             ("segments" | "segment", name) => SegmentName::new(name)
                 .map(Self::Segment)
                 .map_err(|error| error.to_string()),
@@ -155,8 +169,8 @@ impl FromStr for Target {
             ("guardrails", "default") => Ok(Self::Guardrails),
             ("guardrails", _) => Err("the guardrails are called default: write guardrails/default".to_owned()),
             (other, _) => Err(format!(
-                "nothing is granted on {other:?}: write segments/NAME, policychecks/NAME, isolationprofiles/NAME or \
-                 guardrails/default"
+                "nothing is granted on {other:?}: write segments/NAME, networkpolicies/NAME, policychecks/NAME, \
+                 isolationprofiles/NAME or guardrails/default"
             )),
         }
     }
@@ -205,13 +219,24 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         (Word::Verb(verb), Target::Segment(segment)) => {
             let Some((_, meaning)) = SEGMENT_VERBS.iter().find(|(known, _)| *known == verb) else {
                 bail!(
-                    "{verb} is not granted on segments: use waive on policychecks/NAME, use on isolationprofiles/NAME, \
-                     configure on guardrails/default"
+                    "{verb} is not granted on segments: use protect on networkpolicies/NAME, waive on policychecks/NAME, use on \
+                     isolationprofiles/NAME, configure on guardrails/default"
                 );
             };
             let scope = consent.of(&segment, &installed_in.0)?;
             grants::on_segment(verb, meaning, &segment, &scope, &subjects)?
         }
+        (Word::Verb(verb), Target::Policy(policy)) => {
+            let Some((_, meaning)) = POLICY_VERBS.iter().find(|(known, _)| *known == verb) else {
+                bail!("on a NetworkPolicy there are `join`, `connect` and `protect`")
+            };
+            let scope = consent.of_policy(&policy)?;
+            grants::on_policy(verb, meaning, &policy, &scope, &subjects)?
+        }
+        (Word::Own, Target::Policy(_)) => bail!(
+            "nobody owns a NetworkPolicy: who holds `join`, `connect` and `protect` on it and may write Roles in its \
+             namespace may give them to others"
+        ),
         (_, Target::Check(_)) => bail!("on a check there is `waive` alone"),
         (_, Target::Profile(_)) => bail!("on an isolation profile there are `use` and `manage`"),
         (_, Target::Guardrails) => bail!("on guardrails/default there is `configure` alone"),
@@ -274,6 +299,19 @@ pub(super) async fn config(kubeconfig: Option<PathBuf>) -> anyhow::Result<Config
 impl Consent {
     fn asks_cluster(&self) -> bool {
         self.guardrails.is_empty() && self.namespace.is_none() && !self.cluster
+    }
+
+    /// Where a policy stands, which nobody can be asked: many may have its name.
+    fn of_policy(&self, policy: &str) -> anyhow::Result<Scope> {
+        match (&self.namespace, self.cluster) {
+            (Some(NamespaceArgument(namespace)), _) => Ok(Scope::Namespace(namespace.clone())),
+            (None, true) => Ok(Scope::Cluster),
+            (None, false) => {
+                bail!(
+                    "say in which namespace NetworkPolicy {policy} stands: -n NAMESPACE, or --cluster for all of this name"
+                )
+            }
+        }
     }
 
     fn of(self, segment: &SegmentName, installed_in: &NamespaceName) -> anyhow::Result<Scope> {

@@ -14,6 +14,10 @@ pub struct Metrics {
     info: Family<Revision, Gauge>,
     /// Segments in force.
     pub(super) segments: Gauge,
+    /// Segments that are derived from policies.
+    pub(super) derived: Gauge,
+    /// Policies that opted in to protection and protect nothing.
+    pub(super) protecting_nothing: Gauge,
     /// Namespaces as last seen.
     pub(super) namespaces: Gauge,
     /// 1 where this replica is the leader.
@@ -59,7 +63,21 @@ impl Metrics {
             "The revision of the configuration in force",
             metrics.info.clone(),
         );
-        registry.register("guardrails_segments", "Segments in force", metrics.segments.clone());
+        registry.register(
+            "guardrails_segments",
+            "Configured segments in force",
+            metrics.segments.clone(),
+        );
+        registry.register(
+            "derived_segments",
+            "Segments in force that are derived from NetworkPolicies which opted in to protection",
+            metrics.derived.clone(),
+        );
+        registry.register(
+            "policies_protecting_nothing",
+            "NetworkPolicies that opted in to protection and of which no segment is derived; the log says why",
+            metrics.protecting_nothing.clone(),
+        );
         registry.register("namespaces", "Namespaces as last seen", metrics.namespaces.clone());
         registry.register("leader", "1 where this replica is the leader", metrics.leader.clone());
         registry.register(

@@ -14,17 +14,20 @@ mod leader;
 mod metrics;
 mod mirror;
 mod namespaces;
+mod protected;
 mod recurring;
 mod retry;
 mod snapshot;
 
 use std::convert::Infallible;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt};
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
+use ringfence_core::guardrails::Guardrails;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -74,7 +77,7 @@ pub struct Options {
 pub struct Outputs {
     /// Gets every new snapshot.
     pub current: Current,
-    /// Is told of the conditions `guardrails`, `namespaces`, `enforced-since` and `path`.
+    /// Is told of the conditions `guardrails`, `namespaces`, `enforced-since`, `protected-policies` and `path`.
     pub readiness: Readiness,
     /// Gets the path that reviews come in by.
     pub tokens: PathTokens,
@@ -151,6 +154,7 @@ pub async fn run(
         isolation,
     } = outputs;
     let standing = watch::Sender::new(Standing::default());
+    let effective = watch::Sender::new(Effective::default());
     let reached = watch::Sender::new(None::<Reached>);
     let secret = ServingSecret::new(
         &clients.watches,
@@ -165,7 +169,7 @@ pub async fn run(
         &clients.watches,
         &namespace,
         current.clone(),
-        standing.clone(),
+        (standing.clone(), effective.clone()),
         &readiness,
         metrics.clone(),
     );
@@ -183,6 +187,7 @@ pub async fn run(
         address,
         current,
         standing,
+        effective,
         reached,
         metrics: metrics.clone(),
         isolation,
@@ -197,6 +202,9 @@ pub async fn run(
     tasks.until(shutdown).await
 }
 
+/// What the configuration in force comes to with the policies that opted in to protection; none until both are known.
+type Effective = Option<Arc<Guardrails>>;
+
 /// What a leader's duties are made of.
 struct Duties {
     clients: Clients,
@@ -205,6 +213,7 @@ struct Duties {
     address: Address,
     current: Current,
     standing: watch::Sender<Standing>,
+    effective: watch::Sender<Effective>,
     reached: watch::Sender<Option<Reached>>,
     metrics: Metrics,
     isolation: isolate::Metrics,
@@ -220,6 +229,7 @@ impl Duties {
             address,
             current,
             standing,
+            effective,
             reached,
             metrics,
             isolation,
@@ -251,7 +261,7 @@ impl Duties {
                 clients,
                 namespace,
                 address.clone(),
-                standing.subscribe(),
+                effective.subscribe(),
                 reached.subscribe(),
                 metrics,
             )),
@@ -259,7 +269,7 @@ impl Duties {
                 clients,
                 namespace,
                 address.clone(),
-                standing.subscribe(),
+                effective.subscribe(),
                 reached.subscribe(),
                 metrics,
             )),

@@ -16,13 +16,16 @@ use super::duty::at;
 use super::enforced_since::SinceMirror;
 use super::mirror::{Mirror, WatchEnded};
 use super::namespaces::NamespaceMirror;
-use super::{Error, Metrics, enforced_since, namespaces};
+use super::protected::{Composed, ProtectedMirror};
+use super::{Effective, Error, Metrics, enforced_since, namespaces, protected};
 use crate::Current;
 use crate::serve::{Condition, Readiness};
 
 /// How long a change of namespaces waits for others of its burst. Decisions that hang on namespace labels read them live,
 /// so nothing is less safe for it.
 const BURST: Duration = Duration::from_millis(20);
+/// How long a change of protected policies waits for others: the index of all clauses is made anew for it.
+const PROTECTED_BURST: Duration = Duration::from_millis(100);
 /// How soon the last good configuration is looked for again where there was none or it could not be read.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -33,20 +36,25 @@ pub(super) struct Keeper {
     configuration: Mirror<String, Written>,
     namespaces: NamespaceMirror,
     since: SinceMirror,
+    protected: ProtectedMirror,
+    composed: Composed,
+    effective: watch::Sender<Effective>,
     config_maps: Api<ConfigMap>,
     configuration_ready: Condition,
     namespaces_ready: Condition,
     since_ready: Condition,
+    protected_ready: Condition,
     metrics: Metrics,
 }
 
 impl Keeper {
-    /// Watches with this client; tells by `standing` which configuration is in force.
+    /// Watches with this client; tells by `standing` which configuration is in force, and by `effective` what comes of it
+    /// and of the policies that opted in to protection.
     pub(super) fn new(
         client: &Client,
         namespace: &str,
         current: Current,
-        standing: watch::Sender<Standing>,
+        (standing, effective): (watch::Sender<Standing>, watch::Sender<Effective>),
         readiness: &Readiness,
         metrics: Metrics,
     ) -> Self {
@@ -64,10 +72,14 @@ impl Keeper {
             ),
             namespaces: namespaces::watch(client.clone(), metrics.watch_errors("namespaces")),
             since: enforced_since::watch(config_maps.clone(), metrics.watch_errors("enforced-since")),
+            protected: protected::watch(client.clone(), metrics.watch_errors("protected-policies")),
+            composed: Composed::default(),
+            effective,
             config_maps,
             configuration_ready: readiness.condition("guardrails"),
             namespaces_ready: readiness.condition("namespaces"),
             since_ready: readiness.condition("enforced-since"),
+            protected_ready: readiness.condition("protected-policies"),
             metrics,
         }
     }
@@ -81,7 +93,7 @@ impl Keeper {
                 changed = self.configuration.changed() => {
                     changed?;
                     self.read_configuration().await;
-                    if self.compose() {
+                    if self.compose().await {
                         compose_at = None;
                     }
                     look_at = self.wants_last_good().then(Instant::now);
@@ -94,13 +106,17 @@ impl Keeper {
                     changed?;
                     compose_at.get_or_insert_with(|| Instant::now() + BURST);
                 }
+                changed = self.protected.changed() => {
+                    changed?;
+                    compose_at.get_or_insert_with(|| Instant::now() + PROTECTED_BURST);
+                }
                 () = at(compose_at) => {
                     compose_at = None;
-                    self.compose();
+                    self.compose().await;
                 }
                 () = at(look_at) => {
                     self.take_last_good().await;
-                    self.compose();
+                    self.compose().await;
                     look_at = self.wants_last_good().then(|| Instant::now() + LOOK_AGAIN);
                 }
             }
@@ -201,7 +217,7 @@ impl Keeper {
     }
 
     /// Swaps the snapshot; whether there is all that one is made of.
-    fn compose(&self) -> bool {
+    async fn compose(&mut self) -> bool {
         if let Some(namespaces) = self.namespaces.objects() {
             self.namespaces_ready.met();
             self.metrics
@@ -213,11 +229,23 @@ impl Keeper {
         if since.is_some() {
             self.since_ready.met();
         }
-        let (Some(in_force), Some(namespaces), Some(since)) = (in_force, self.namespaces.objects(), since) else {
+        if self.protected.objects().is_some() {
+            self.protected_ready.met();
+        }
+        let (Some(in_force), Some(protected)) = (in_force, self.protected.objects()) else {
+            return false;
+        };
+        let guardrails = self.composed.of(&in_force.guardrails, protected, &self.metrics).await;
+        self.effective.send_if_modified(|effective| {
+            let news = !effective.as_ref().is_some_and(|known| Arc::ptr_eq(known, &guardrails));
+            *effective = Some(Arc::clone(&guardrails));
+            news
+        });
+        let (Some(namespaces), Some(since)) = (self.namespaces.objects(), since) else {
             return false;
         };
         self.current.replace(Snapshot {
-            guardrails: Arc::clone(&in_force.guardrails),
+            guardrails,
             namespaces: Arc::clone(namespaces),
             // Where there is none, nothing was enforced before.
             since: since.values().next().cloned().unwrap_or_default(),

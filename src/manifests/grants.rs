@@ -137,6 +137,29 @@ pub fn on_profile(verb: Verb, profile: &ProfileName, subjects: &[Subject]) -> Re
     unpublished(&Permission::profile(verb, profile.as_str()), &role, &about, subjects)
 }
 
+/// Lets subjects do `verb` on a NetworkPolicy that opted in to protection, where it stands or wherever one of this name does.
+pub fn on_policy(
+    verb: Verb,
+    meaning: &str,
+    policy: &str,
+    scope: &Scope,
+    subjects: &[Subject],
+) -> Result<String, Unwritable> {
+    let place = match scope {
+        Scope::Namespace(namespace) => format!("NetworkPolicy {policy} in namespace {namespace}"),
+        Scope::Cluster => format!("every NetworkPolicy that is called {policy}, in all namespaces"),
+    };
+    let about = format!("Who is named below may {meaning}.\nPolicy: {place}.");
+    // A segment may have the same name.
+    let role = format!("networkpolicies:{policy}");
+    unpublished(
+        &Permission::policy(verb, policy, scope.clone()),
+        &role,
+        &about,
+        subjects,
+    )
+}
+
 /// A permission for which no role is published: with a role of its own, called after `on`, which only who holds it may make.
 fn unpublished(permission: &Permission, on: &str, about: &str, subjects: &[Subject]) -> Result<String, Unwritable> {
     let Permission {

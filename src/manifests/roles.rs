@@ -30,6 +30,23 @@ pub const SEGMENT_VERBS: &[(Verb, &str)] = &[
     ),
 ];
 
+/// The verbs on a NetworkPolicy that opted in to protection, each with what it lets one do.
+pub const POLICY_VERBS: &[(Verb, &str)] = &[
+    (
+        Verb::Join,
+        "place pods that the policy selects, change what they run, or relabel them out of it",
+    ),
+    (
+        Verb::Connect,
+        "place pods that the policy names as peers, or change what they run",
+    ),
+    (
+        Verb::Protect,
+        "have the policy protect these pods by the label `ringfence.dev/protected: \"true\"`, and change, delete or opt out \
+         the policy while it does; at the cluster where a peer reaches beyond its namespace",
+    ),
+];
+
 /// What the name of every published ClusterRole begins with.
 pub const PREFIX: &str = "ringfence:";
 

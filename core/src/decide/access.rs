@@ -23,13 +23,9 @@ use crate::model::{Action, Finding, Mode, RuleName, Target, Verb};
 pub(super) const NAME: RuleName = "Access";
 
 pub(super) fn judge(context: &Context<'_, '_>) -> Vec<Finding> {
-    if !context
-        .snapshot
-        .guardrails
-        .segments
-        .iter()
-        .any(|segment| segment.guard_access)
-    {
+    let enters = |action: &Action<'_>| matches!(action, Action::Enter(_) | Action::Debug(_));
+    let mut segments = context.snapshot.guardrails.segments.iter();
+    if !context.request.actions.iter().any(enters) || !segments.any(|segment| segment.guard_access) {
         return Vec::new();
     }
     context

@@ -239,7 +239,9 @@ impl<'c> Judge<'_, 'c, '_> {
     /// The finding on what comes from a template that matches too: judged when it was written, if it was written since.
     fn inherited(&self, group: &Group<'_>, first: &Need, lineage: &Lineage<'_>) -> Option<Finding> {
         let scope = self.guardrails().segment(group.segment).consent.clone();
-        if self.mode(group.segment) < Mode::Enforce {
+        // Nobody keeps since when a policy is opted in.
+        let timeless = self.guardrails().segment(group.segment).is_derived();
+        if timeless || self.mode(group.segment) < Mode::Enforce {
             return Some(self.finding(group, first, scope, Reason::Inherited, None));
         }
         match unjudged::judged(self.context, lineage, group.needs.iter().map(|need| need.clause)) {

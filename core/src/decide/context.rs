@@ -4,6 +4,7 @@
 use std::cell::{OnceCell, Ref, RefCell};
 use std::sync::Arc;
 
+use super::message;
 use super::policies::{self, Written};
 use crate::model::{
     Answer, Answers, Asked, Finding, Isolate, Isolated, Mode, Namespace, NamespaceName, ObjectReference, Owner,
@@ -19,6 +20,7 @@ pub(super) struct Context<'c, 'r> {
     missing: RefCell<Vec<Asked>>,
     findings: RefCell<Vec<Finding>>,
     policies: OnceCell<Vec<Written>>,
+    advice: RefCell<Vec<String>>,
 }
 
 /// What became of a read or a review.
@@ -48,12 +50,24 @@ impl<'c, 'r> Context<'c, 'r> {
             missing: RefCell::default(),
             findings: RefCell::default(),
             policies: OnceCell::new(),
+            advice: RefCell::default(),
         }
     }
 
-    /// Everything that was found, and the questions that are still open, each once with its strongest mode.
-    pub(super) fn into_findings_and_missing(self) -> (Vec<Finding>, Vec<Asked>) {
-        (self.findings.into_inner(), self.missing.into_inner())
+    /// Everything that was found, the questions that are still open, each once with its strongest mode, and the advice.
+    pub(super) fn into_parts(self) -> (Vec<Finding>, Vec<Asked>, Vec<String>) {
+        let Self {
+            findings,
+            missing,
+            advice,
+            ..
+        } = self;
+        (findings.into_inner(), missing.into_inner(), advice.into_inner())
+    }
+
+    /// Has something said to whoever asks, of what is let in: a line that reads on after the subject and a colon.
+    pub(super) fn advise(&self, what: &str) {
+        self.advice.borrow_mut().push(message::advice(self.request, what));
     }
 
     /// Keeps what a rule found.

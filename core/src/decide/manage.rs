@@ -8,7 +8,7 @@
 //! needs `manage` on `segments.ringfence.dev/payments-db`. An update that changes neither the spec nor adds an owner (the
 //! garbage collector deletes what its owner left) needs nothing, and neither does what is deleted with its namespace. The
 //! garbage collector has no permission of its own: a policy that its owner left stays. The policies that isolate namespaces
-//! are guarded by another permission.
+//! are guarded by another permission, and so are those that make segments by themselves.
 //!
 //! **Settle it** with `ringfence grant manage segments/payments-db --user NAME`, for whom does not deploy there.
 
@@ -44,7 +44,7 @@ fn findings(context: &Context<'_, '_>, write: &Written) -> Vec<Finding> {
             let selected = LabelSpace::from(&policy.pods);
             guardrails.index.meeting(namespace, &selected)
         })
-        .filter(|clause| clause.side == Side::Member)
+        .filter(|clause| clause.side == Side::Member && !guardrails.segment(clause.segment).is_derived())
         .collect();
     clauses.sort_unstable();
     clauses.dedup();

@@ -1,7 +1,7 @@
 //! What people read: the denial that kubectl prints and the warning lines. Untrusted words (user names above all) are
 //! quoted, so that nobody writes lines of their own into it.
 
-use crate::model::{Finding, Identity, Permission, Reason, Request, Scope};
+use crate::model::{Finding, GROUP, Identity, Permission, Reason, Request, Scope};
 
 /// The most findings that one answer tells; the rest are counted.
 pub(super) const MOST_FINDINGS: usize = 5;
@@ -65,14 +65,17 @@ fn lacking<'r>(request: &'r Request<'_>, finding: &'r Finding) -> &'r str {
 fn grant(permission: &Permission, identity: &Identity<'_>) -> String {
     let Permission {
         verb,
+        group,
         resource,
         name,
         scope,
-        ..
     } = permission;
-    let cluster = match scope {
-        Scope::Cluster => " --cluster",
-        Scope::Namespace(_) => "",
+    // Where a segment's owner consents is looked up; of other groups nobody but the permission says it.
+    let (target, place) = match (*group == GROUP, scope) {
+        (true, Scope::Namespace(_)) => ((*resource).to_owned(), String::new()),
+        (true, Scope::Cluster) => ((*resource).to_owned(), " --cluster".to_owned()),
+        (false, Scope::Namespace(namespace)) => (format!("{resource}.{group}"), format!(" -n {namespace}")),
+        (false, Scope::Cluster) => (format!("{resource}.{group}"), " --cluster".to_owned()),
     };
     let subject = match identity.service_account() {
         Some(account) => format!(
@@ -81,7 +84,7 @@ fn grant(permission: &Permission, identity: &Identity<'_>) -> String {
         ),
         None => format!("--user {}", shell_word(&identity.username)),
     };
-    format!("ringfence grant {verb} {resource}/{name}{cluster} {subject}")
+    format!("ringfence grant {verb} {target}/{name}{place} {subject}")
 }
 
 /// One line that begins `ringfence:`.
@@ -100,6 +103,14 @@ pub(super) fn warning(request: &Request<'_>, finding: &Finding) -> String {
     };
     shortened(
         format!("ringfence: {} {}: {rest}", request.subject, finding.what),
+        MOST_WARNING_CHARACTERS,
+    )
+}
+
+/// One line that begins `ringfence:` on what was let in.
+pub(super) fn advice(request: &Request<'_>, what: &str) -> String {
+    shortened(
+        format!("ringfence: {}: {what}", request.subject),
         MOST_WARNING_CHARACTERS,
     )
 }

@@ -15,6 +15,7 @@ mod message;
 mod namespaces;
 mod policies;
 mod profile;
+mod protect;
 mod provenance;
 mod require_isolation;
 mod rollback;
@@ -118,6 +119,11 @@ pub const RULES: &[Rule] = &[
         judge: require_isolation::judge,
     },
     Rule {
+        name: protect::NAME,
+        stage: Stage::Judge,
+        judge: protect::judge,
+    },
+    Rule {
         name: checks::NAME,
         stage: Stage::Judge,
         judge: checks::judge,
@@ -155,9 +161,9 @@ pub fn decide(snapshot: &Snapshot, request: &Request<'_>, answers: &Answers) -> 
         run(Stage::Prepare);
     }
     let opened = (!context.is_missing_any()).then(|| checks::opened(&context)).flatten();
-    let (findings, missing) = context.into_findings_and_missing();
+    let (findings, missing, advice) = context.into_parts();
     if missing.is_empty() {
-        Step::Done(conclude(request, findings, opened))
+        Step::Done(conclude(request, findings, advice.into_iter().chain(opened)))
     } else {
         Step::Ask(missing)
     }
@@ -206,8 +212,8 @@ fn warns(finding: &Finding) -> bool {
     }
 }
 
-/// The verdict on what was found; `opened` is said of what is let in.
-fn conclude(request: &Request<'_>, mut findings: Vec<Finding>, opened: Option<String>) -> Decision {
+/// The verdict on what was found; `advice` is said of what is let in.
+fn conclude(request: &Request<'_>, mut findings: Vec<Finding>, advice: impl Iterator<Item = String>) -> Decision {
     findings.sort_by_key(|finding| (Reverse(finding.reason.refuses()), Reverse(finding.mode), finding.reason));
     let denying: Vec<&Finding> = findings.iter().filter(|finding| denies(finding)).collect();
     let verdict = if denying.is_empty() {
@@ -227,7 +233,7 @@ fn conclude(request: &Request<'_>, mut findings: Vec<Finding>, opened: Option<St
         .map(|finding| message::warning(request, finding))
         .collect();
     if verdict == Verdict::Allow {
-        warnings.extend(opened);
+        warnings.extend(advice);
     }
     Decision {
         verdict,

@@ -3,13 +3,10 @@
 
 use std::cell::OnceCell;
 
-use crate::guardrails::{MANAGED_BY, RESERVED_PREFIX};
+use crate::guardrails::{MANAGED_BY, PROTECTED_LABEL, RESERVED_PREFIX};
 use crate::labels::{LabelSet, Selector};
-use crate::model::{Action, PolicyChange, PolicySpecText, PolicyText, PolicyWrite, Request};
+use crate::model::{Action, NETWORKING, PolicyChange, PolicySpecText, PolicyText, PolicyWrite, Request};
 use crate::netpol::{Direction, Leniency, NetworkPolicySpec, Peers, Policy, Ports, Rule, Worse, worse};
-
-/// The API group of NetworkPolicies.
-pub(super) const NETWORKING: &str = "networking.k8s.io";
 
 /// The write of a NetworkPolicy.
 #[derive(Debug)]
@@ -26,6 +23,42 @@ pub(super) struct Written {
     /// Whether it is one of those that isolate namespaces, before or after: by its reserved name or by its label.
     pub(super) injected: bool,
     opened: OnceCell<Opened>,
+    /// Whether it was opted in to protection.
+    pub(super) was_in: OptIn,
+    /// Whether it will be.
+    pub(super) will_be_in: OptIn,
+}
+
+/// Whether one side of a policy is opted in to protection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OptIn {
+    /// Not labelled so, or not there.
+    Out,
+    /// It makes a segment.
+    In,
+    /// It is labelled so and makes none: it is one of those that isolate namespaces.
+    Unheeded,
+}
+
+impl OptIn {
+    fn of(name: &str, side: Option<&PolicyText<'_>>) -> Self {
+        match side {
+            Some(side) if is_protected(&side.labels) && is_injected(name, &side.labels) => Self::Unheeded,
+            Some(side) if is_protected(&side.labels) => Self::In,
+            Some(_) | None => Self::Out,
+        }
+    }
+}
+
+/// Whether any policy that a request writes is labelled to be protected, before or after.
+pub(super) fn any_protected(request: &Request<'_>) -> bool {
+    request.actions.iter().any(|action| match action {
+        Action::WritePolicy(write) => {
+            let mut sides = write.before.iter().chain(&write.after);
+            sides.any(|side| is_protected(&side.labels))
+        }
+        _ => false,
+    })
 }
 
 /// What the write of a policy opens, by direction, whatever pods and namespaces there are and whatever other policies say.
@@ -77,6 +110,8 @@ fn compiled(request: &Request<'_>, write: &PolicyWrite<'_>) -> Option<Written> {
             .into_iter()
             .flatten()
             .any(|policy| is_injected(&request.subject.name, &policy.labels)),
+        was_in: OptIn::of(&request.subject.name, write.before.as_ref()),
+        will_be_in: OptIn::of(&request.subject.name, write.after.as_ref()),
         opened: OnceCell::new(),
     })
 }
@@ -84,6 +119,11 @@ fn compiled(request: &Request<'_>, write: &PolicyWrite<'_>) -> Option<Written> {
 /// Whether a policy is one of those that isolate namespaces, or would pass for one.
 pub(super) fn is_injected(name: &str, labels: &impl LabelSet) -> bool {
     name.starts_with(RESERVED_PREFIX) || labels.value(MANAGED_BY.0) == Some(MANAGED_BY.1)
+}
+
+/// Whether a policy with these labels asks to be protected.
+fn is_protected(labels: &impl LabelSet) -> bool {
+    labels.value(PROTECTED_LABEL.0) == Some(PROTECTED_LABEL.1)
 }
 
 /// What one side of a write says.

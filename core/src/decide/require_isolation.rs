@@ -33,11 +33,8 @@ struct Loss {
 
 pub(super) fn judge(context: &Context<'_, '_>) -> Vec<Finding> {
     let guardrails = &context.snapshot.guardrails;
-    if guardrails
-        .segments
-        .iter()
-        .all(|segment| segment.require_isolation.is_empty())
-    {
+    let mut configured = guardrails.configured().iter();
+    if context.written_policies().is_empty() || configured.all(|segment| segment.require_isolation.is_empty()) {
         return Vec::new();
     }
     let writes = context.written_policies().iter().filter(|write| write.changes);

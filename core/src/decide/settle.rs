@@ -153,7 +153,7 @@ pub fn gate(snapshot: &Snapshot, request: &Request<'_>, answers: &Answers) -> Ga
     };
     // Nothing is worth the patience of whoever waits: where no answer comes at once, the gate goes on.
     let waits = match isolation::looked(&context, Isolate::Look, Mode::Audit) {
-        Known::Pending => return Gating::Ask(context.into_findings_and_missing().1),
+        Known::Pending => return Gating::Ask(context.into_parts().1),
         Known::Failed(_) => true,
         Known::Yes(isolated) => isolated.settles_in().is_some(),
     };

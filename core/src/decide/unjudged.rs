@@ -50,6 +50,8 @@ pub fn unjudged(
     let candidates = guardrails.index.candidates(namespace.as_str(), labels).into_iter();
     let mut segments: Vec<SegmentId> = candidates
         .filter(|clause| in_namespace(clause) && enforced(clause))
+        // Nobody keeps since when a policy is opted in.
+        .filter(|clause| !guardrails.segment(clause.segment).is_derived())
         .filter(|clause| stood_before(written, since(snapshot, *clause, namespace.as_str())))
         .map(|clause| clause.segment)
         .collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::compiled::{ClauseId, Guardrails, Revision, Segment, SegmentId, Side};
+use super::compiled::{Clause, ClauseId, Guardrails, Revision, Segment, SegmentId, Side};
 use super::documents::Kind;
 use super::isolation::{InjectedManifest, Profile};
 use super::place::{Found, Place, Text};
@@ -196,35 +196,42 @@ fn revision(sources: &[&Source]) -> Revision {
 impl Guardrails {
     /// With these segments, sorted by name, their index and their consents.
     fn with_segments(self, segments: Vec<Segment>) -> Self {
-        let mut clauses = Vec::new();
+        let clauses: Vec<(ClauseId, &Clause)> = identified(0, &segments).collect();
+        let selecting = clauses
+            .iter()
+            .filter(|(_, clause)| clause.namespaces.depends_on_labels())
+            .map(|(id, _)| *id)
+            .collect();
+        let index = ClauseIndex::new(&clauses);
         let mut consents: BTreeMap<_, Vec<SegmentId>> = BTreeMap::new();
         for (id, segment) in (0..).map(SegmentId).zip(&segments) {
-            for (side, list) in [(Side::Member, &segment.members), (Side::Client, &segment.clients)] {
-                let clause = |(position, clause)| {
-                    (
-                        ClauseId {
-                            segment: id,
-                            side,
-                            position,
-                        },
-                        clause,
-                    )
-                };
-                clauses.extend((0..).zip(list).map(clause));
-            }
             if let Scope::Namespace(namespace) = &segment.consent {
                 consents.entry(namespace.clone()).or_default().push(id);
             }
         }
-        let selecting = clauses
-            .iter()
-            .filter(|(_, clause)| clause.namespaces.depends_on_labels());
         Self {
-            selecting: selecting.map(|(id, _)| *id).collect(),
-            index: ClauseIndex::new(&clauses),
+            selecting,
+            index,
             consents,
             segments,
             ..self
         }
     }
+}
+
+/// The clauses of segments, the first of which has this id.
+pub(super) fn identified(first: u32, segments: &[Segment]) -> impl Iterator<Item = (ClauseId, &Clause)> {
+    (first..).zip(segments).flat_map(|(id, segment)| {
+        let sides = [(Side::Member, &segment.members), (Side::Client, &segment.clients)];
+        sides.into_iter().flat_map(move |(side, list)| {
+            (0..).zip(list).map(move |(position, clause)| {
+                let id = ClauseId {
+                    segment: SegmentId(id),
+                    side,
+                    position,
+                };
+                (id, clause)
+            })
+        })
+    })
 }

@@ -10,8 +10,9 @@ use super::policy_kind::PolicyKind;
 use crate::labels::{ClauseIndex, LabelSet, Selector};
 use crate::model::{Mode, NamespaceName, ProfileName, Scope, SegmentName};
 
-/// The configuration in force. [`Default`] is what an empty ConfigMap means: Audit everywhere, nothing protected.
-#[derive(Debug)]
+/// The configuration in force, with the segments that are derived from policies. [`Default`] is what an empty ConfigMap
+/// means: Audit everywhere, nothing protected.
+#[derive(Debug, Clone)]
 pub struct Guardrails {
     /// Which text this came from.
     pub revision: Revision,
@@ -21,7 +22,7 @@ pub struct Guardrails {
     pub rollout: Rollout,
     /// `spec.systemNamespaces`, or its default.
     pub system_namespaces: BTreeSet<NamespaceName>,
-    /// The segments, sorted by name; a [`SegmentId`] is a position here.
+    /// The configured segments, sorted by name, then those derived from policies; a [`SegmentId`] is a position here.
     pub segments: Vec<Segment>,
     /// Every clause of every segment.
     pub index: ClauseIndex,
@@ -166,7 +167,7 @@ impl Rollout {
 pub struct SegmentId(pub u32);
 
 /// A protected set of pods.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Segment {
     /// Its name.
     pub name: SegmentName,
@@ -189,6 +190,11 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// Whether it is derived from a policy: nobody configured it.
+    pub fn is_derived(&self) -> bool {
+        self.name.policy().is_some()
+    }
+
     /// A clause by its side and position.
     pub fn clause(&self, side: Side, position: u16) -> &Clause {
         match side {
@@ -267,6 +273,17 @@ impl Guardrails {
         &self.segments[id.0 as usize]
     }
 
+    /// The configured segments, sorted by name.
+    pub fn configured(&self) -> &[Segment] {
+        let end = self.segments.partition_point(|segment| !segment.is_derived());
+        &self.segments[..end]
+    }
+
+    /// The segments that are derived from policies.
+    pub fn derived(&self) -> &[Segment] {
+        &self.segments[self.configured().len()..]
+    }
+
     /// The clause of this id.
     pub fn clause(&self, id: ClauseId) -> &Clause {
         self.segment(id.segment).clause(id.side, id.position)
@@ -333,12 +350,13 @@ impl Guardrails {
     }
 
     /// Where a write of a policy can be denied: where isolation or a check on policies is enforced, or members of an enforced
-    /// segment can be. Elsewhere webhooks for policies may fail open.
+    /// segment can be, and anywhere where opting in to protection is enforced. Elsewhere webhooks for policies may fail open.
     pub fn enforced_on_policies(&self) -> EnforcedNamespaces {
         let enforcing = self.segments.iter().filter(|segment| segment.mode == Mode::Enforce);
         let (named, selected) = places(enforcing.flat_map(|segment| &segment.members));
         let on_policies = |(name, mode): (&CheckName, &Mode)| *name != CheckName::HostAccess && *mode == Mode::Enforce;
-        let anywhere = selected || self.isolation_enforced() || self.checks.iter().any(on_policies);
+        let checked = self.checks.iter().any(on_policies);
+        let anywhere = selected || self.isolation_enforced() || checked || self.mode == Mode::Enforce;
         EnforcedNamespaces::within(self, named, anywhere)
     }
 }

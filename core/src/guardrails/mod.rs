@@ -6,6 +6,7 @@ mod checks;
 mod compile;
 mod compiled;
 mod defaulted;
+mod derived;
 pub mod documents;
 mod file;
 mod isolation;
@@ -25,6 +26,8 @@ pub use compiled::{
     Clause, ClauseId, Delegate, EnforcedNamespaces, Guardrails, NamespaceSet, Revision, Rollout, SYSTEM_NAMESPACES,
     Segment, SegmentId, SeparationOfDuties, Side, Workload,
 };
+pub(crate) use derived::reaching_beyond;
+pub use derived::{Derived, LeftOut, PROTECTED_LABEL};
 pub use documents::{CheckName, ExistingNamespaces};
 pub use file::{ConfigMap, FileContents, is_source_key};
 pub use isolation::{

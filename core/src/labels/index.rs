@@ -9,7 +9,7 @@ use crate::guardrails::{Clause, ClauseId, NamespaceSet};
 use crate::model::NamespaceName;
 
 /// Every clause, filed for lookup by namespace name and pod labels.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ClauseIndex {
     /// Clauses that name their namespaces, filed under each.
     named: HashMap<NamespaceName, SelectorIndex<ClauseId>>,
@@ -18,7 +18,7 @@ pub struct ClauseIndex {
 }
 
 /// Selectors, each with what it stands for, filed by what they require.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SelectorIndex<Id> {
     by_value: HashMap<String, HashMap<String, Vec<Filed<Id>>>>,
     by_key: HashMap<String, Vec<Filed<Id>>>,
@@ -169,20 +169,25 @@ impl<Id: Copy + Ord> SelectorIndex<Id> {
 impl ClauseIndex {
     /// Files every clause.
     pub fn new(clauses: &[(ClauseId, &Clause)]) -> Self {
-        let wanted = Wanted::count(clauses.iter().map(|(_, clause)| &clause.pods));
         let mut index = Self::default();
+        index.extend(clauses);
+        index
+    }
+
+    /// Files more clauses; those that stand in it are not looked at.
+    pub fn extend(&mut self, clauses: &[(ClauseId, &Clause)]) {
+        let wanted = Wanted::count(clauses.iter().map(|(_, clause)| &clause.pods));
         for (id, clause) in clauses {
             match &clause.namespaces {
                 NamespaceSet::Named(names) => {
                     for name in names {
-                        let drawer = index.named.entry(name.clone()).or_default();
+                        let drawer = self.named.entry(name.clone()).or_default();
                         drawer.file(*id, &clause.pods, &wanted);
                     }
                 }
-                NamespaceSet::Selected(_) => index.selected.file(*id, &clause.pods, &wanted),
+                NamespaceSet::Selected(_) => self.selected.file(*id, &clause.pods, &wanted),
             }
         }
-        index
     }
 
     /// The clauses whose podSelector could match labels of this space, in this namespace or in namespaces that are selected

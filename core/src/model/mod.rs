@@ -23,7 +23,7 @@ pub use identity::{Extra, Identity, ServiceAccount};
 pub use isolated::{Isolate, Isolated};
 pub use mode::Mode;
 pub use name::{InvalidName, NamespaceName, ProfileName, SegmentName, is_dns_label, is_dns_subdomain};
-pub use permission::{GROUP, Permission, Scope, Verb};
+pub use permission::{GROUP, NETWORKING, Permission, Scope, Verb};
 pub use placement::{ControllerReference, Controllers, Placement, PlacementKind, PodSpecText, Runs};
 pub use policy::{PolicyChange, PolicySpecText, PolicyText, PolicyWrite};
 pub use question::{Answer, Answers, Asked, ObjectReference, OwnedTemplate, Owner, Question, ReachedPod, Who};

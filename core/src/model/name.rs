@@ -107,7 +107,7 @@ macro_rules! name_type {
 
 name_type!(
     /// The name of a segment: an RFC 1123 subdomain of at most 200 characters, as it is also the name of a published object
-    /// and, with a prefix, of a ClusterRole.
+    /// and, with a prefix, of a ClusterRole. One that is derived from a policy is called after that ([`SegmentName::of_policy`]).
     SegmentName, "segment", Dots::Allowed, 200
 );
 name_type!(
@@ -118,6 +118,18 @@ name_type!(
     /// The name of an isolation profile: an RFC 1123 label of at most 63 characters, as namespaces choose it by a label.
     ProfileName, "profile", Dots::Refused, 63
 );
+
+impl SegmentName {
+    /// The name of the segment that is derived from a NetworkPolicy: `NAMESPACE/NAME`, which no configured segment can have.
+    pub fn of_policy(namespace: &NamespaceName, policy: &str) -> Self {
+        Self(Arc::from(format!("{namespace}/{policy}")))
+    }
+
+    /// The namespace and the name of the policy that the segment is derived from; none for a configured one.
+    pub fn policy(&self) -> Option<(&str, &str)> {
+        self.0.split_once('/')
+    }
+}
 
 impl ProfileName {
     /// The reserved profile without policies.

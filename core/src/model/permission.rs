@@ -9,6 +9,9 @@ use super::NamespaceName;
 /// The API group of ringfence's own kinds and permissions.
 pub const GROUP: &str = "ringfence.dev";
 
+/// The API group of NetworkPolicies, on which the permissions of derived segments are asked.
+pub const NETWORKING: &str = "networking.k8s.io";
+
 /// A verb that ringfence gives a meaning to. None is a CRUD verb: the garbage collector holds those on every custom
 /// resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -24,6 +27,8 @@ pub enum Verb {
     Manage,
     /// Open what `isolatedFrom` keeps apart.
     Cross,
+    /// Have a NetworkPolicy protect its pods; change, delete or opt out one that does.
+    Protect,
     /// Do what a check refuses.
     Waive,
     /// Put a namespace under an isolation profile other than the default.
@@ -41,6 +46,7 @@ impl Verb {
             Self::Enter => "enter",
             Self::Manage => "manage",
             Self::Cross => "cross",
+            Self::Protect => "protect",
             Self::Waive => "waive",
             Self::Use => "use",
             Self::Configure => "configure",
@@ -89,13 +95,27 @@ pub struct Permission {
 }
 
 impl Permission {
-    /// A permission on a segment.
+    /// A permission on a segment; on a derived one that is a permission on its policy.
     pub fn segment(verb: Verb, name: &super::SegmentName, scope: Scope) -> Self {
+        if let Some((_, policy)) = name.policy() {
+            return Self::policy(verb, policy, scope);
+        }
         Self {
             verb,
             group: GROUP,
             resource: "segments",
             name: name.as_str().to_owned(),
+            scope,
+        }
+    }
+
+    /// A permission on a NetworkPolicy. At the cluster it is one on all of this name.
+    pub fn policy(verb: Verb, name: &str, scope: Scope) -> Self {
+        Self {
+            verb,
+            group: NETWORKING,
+            resource: "networkpolicies",
+            name: name.to_owned(),
             scope,
         }
     }

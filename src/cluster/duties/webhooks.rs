@@ -1,6 +1,6 @@
-//! [`ServedWebhooks`]: keeps the webhook configurations `ringfence` as the guardrails say: whoever takes a
-//! webhook out, or a rule, or the certificate authority, sees it put back. A switch of mode needs no order: every replica
-//! decides by its own snapshot, and this says only what happens where no replica answers.
+//! [`ServedWebhooks`]: keeps the webhook configurations `ringfence` as the guardrails say, those included that policies
+//! make by themselves: whoever takes a webhook out, or a rule, or the certificate authority, sees it put back. A switch of
+//! mode needs no order: every replica decides by its own snapshot, and this says only what happens where no replica answers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,10 +18,9 @@ use tokio::sync::watch;
 
 use super::{FIELD_MANAGER, doing, holds};
 use crate::certs::secret::Reached;
-use crate::cluster::configuration::Standing;
 use crate::cluster::duty::Duty;
 use crate::cluster::mirror::Mirror;
-use crate::cluster::{Clients, Error, Metrics, changed};
+use crate::cluster::{Clients, Effective, Error, Metrics, changed};
 use crate::manifests::mutating::mutating_configuration;
 use crate::manifests::names::RINGFENCE as SERVED;
 use crate::manifests::webhooks::{Address, Endpoint, webhook_configuration};
@@ -97,7 +96,7 @@ impl Served for MutatingWebhookConfiguration {
 pub(in crate::cluster) struct ServedWebhooks<K: Served> {
     api: Api<K>,
     live: Mirror<String, K>,
-    standing: watch::Receiver<Standing>,
+    effective: watch::Receiver<Effective>,
     reached: watch::Receiver<Option<Reached>>,
     namespace: String,
     address: Address,
@@ -108,7 +107,7 @@ impl<K: Served> ServedWebhooks<K> {
         clients: &Clients,
         namespace: &str,
         address: Address,
-        standing: watch::Receiver<Standing>,
+        effective: watch::Receiver<Effective>,
         reached: watch::Receiver<Option<Reached>>,
         metrics: &Metrics,
     ) -> Self {
@@ -124,7 +123,7 @@ impl<K: Served> ServedWebhooks<K> {
                     Some((object.meta().name.clone()?, object))
                 },
             ),
-            standing,
+            effective,
             reached,
             namespace: namespace.to_owned(),
             address,
@@ -159,15 +158,15 @@ impl<K: Served> Duty for ServedWebhooks<K> {
     const NAME: &'static str = K::DUTY;
 
     async fn pass(&mut self) -> Result<(), Error> {
-        let in_force = self.standing.borrow().in_force.clone();
+        let guardrails = self.effective.borrow().clone();
         let reached = self.reached.borrow().clone();
-        let (Some(in_force), Some(reached), Some(live)) = (in_force, reached, self.live.objects()) else {
+        let (Some(guardrails), Some(reached), Some(live)) = (guardrails, reached, self.live.objects()) else {
             return Ok(());
         };
         let Some(live) = live.get(SERVED) else {
             return Err(Error::NotInstalled(K::KIND, SERVED));
         };
-        let Some(repaired) = repaired(live, self.wanted(&in_force.guardrails, reached)) else {
+        let Some(repaired) = repaired(live, self.wanted(&guardrails, reached)) else {
             return Ok(());
         };
         let params = PostParams {
@@ -177,7 +176,7 @@ impl<K: Served> Duty for ServedWebhooks<K> {
         let replaced = self.api.replace(SERVED, &params, &repaired).await;
         replaced.map_err(doing(format!("replace {} {SERVED}", K::KIND)))?;
         tracing::info!(
-            revision = %in_force.guardrails.revision,
+            revision = %guardrails.revision,
             kind = K::KIND,
             fail_closed = repaired.closed().join(", "),
             "webhook configuration brought in step"
@@ -188,7 +187,7 @@ impl<K: Served> Duty for ServedWebhooks<K> {
     async fn changed(&mut self) -> Result<(), Error> {
         tokio::select! {
             changed = self.live.changed() => Ok(changed?),
-            () = changed(&mut self.standing) => Ok(()),
+            () = changed(&mut self.effective) => Ok(()),
             () = changed(&mut self.reached) => Ok(()),
         }
     }

@@ -50,10 +50,9 @@ pub(super) fn questions<'a>(old: &Guardrails, new: &'a Guardrails) -> Vec<Questi
 
 /// The segment of the same name in another configuration.
 fn named<'a>(guardrails: &'a Guardrails, segment: &Segment) -> Option<&'a Segment> {
-    let position = guardrails
-        .segments
-        .binary_search_by(|other| other.name.cmp(&segment.name));
-    position.ok().map(|position| &guardrails.segments[position])
+    let configured = guardrails.configured();
+    let position = configured.binary_search_by(|other| other.name.cmp(&segment.name));
+    position.ok().map(|position| &configured[position])
 }
 
 /// A selector as a list request spells it; empty for everything.

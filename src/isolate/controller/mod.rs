@@ -198,7 +198,8 @@ impl Controller {
         let began = Instant::now();
         self.next_look = began + PACE;
         let Some(snapshot) = self.current.load() else { return };
-        if !Arc::ptr_eq(&self.profiles.0, &snapshot.guardrails) {
+        // Policies that opt in to protection make other guardrails of the same configuration.
+        if self.profiles.0.revision != snapshot.guardrails.revision {
             self.profiles = (Arc::clone(&snapshot.guardrails), Profiles::of(&snapshot.guardrails));
             self.waiting.begin_anew();
         }

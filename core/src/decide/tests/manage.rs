@@ -10,6 +10,10 @@ const IN_BLUE: &str = "namespaceSelector: {matchLabels: {team: blue}}";
 /// These Guardrails; segment `payments-db`: members `app=hollowdb` in these namespaces, clients `app=hollowapp` everywhere,
 /// consent in payments.
 fn guarding(settings: &str, namespaces: &str) -> Snapshot {
+    snapshot(compiled(settings, namespaces))
+}
+
+fn compiled(settings: &str, namespaces: &str) -> Guardrails {
     let text = format!(
         "{{apiVersion: ringfence.dev/v1alpha1, kind: Guardrails, metadata: {{name: default}}, spec: {settings}}}
 ---
@@ -23,7 +27,7 @@ fn guarding(settings: &str, namespaces: &str) -> Snapshot {
         name: "guardrails.yaml".to_owned(),
         text,
     };
-    snapshot(compile(&[source]).expect("valid").guardrails)
+    compile(&[source]).expect("valid").guardrails
 }
 
 fn guarded(settings: &str) -> Snapshot {
@@ -250,9 +254,15 @@ fn a_policy_of_another_kind_is_not_taken_for_a_network_policy() {
 }
 
 #[test]
-fn writes_of_policies_fail_closed_where_members_can_be() {
+fn writes_of_policies_fail_closed_where_members_can_be_and_wherever_a_policy_may_opt_in() {
     let enforced = |settings, namespaces| guarding(settings, namespaces).guardrails.enforced_on_policies();
     let named = enforced("{mode: Enforce}", IN_PAYMENTS);
+    assert!(named.contains("payments") && named.contains("web"));
+    let stricter = Guardrails {
+        mode: Mode::Audit,
+        ..compiled("{mode: Enforce}", IN_PAYMENTS)
+    };
+    let named = stricter.enforced_on_policies();
     assert!(named.contains("payments") && !named.contains("web"));
     let selected = enforced("{mode: Enforce}", IN_BLUE);
     assert!(selected.contains("web") && !selected.contains("kube-system"));

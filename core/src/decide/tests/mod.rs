@@ -6,6 +6,7 @@ mod isolation;
 mod manage;
 mod nodes;
 mod paths;
+mod protect;
 mod require_isolation;
 mod settle;
 mod unjudged;

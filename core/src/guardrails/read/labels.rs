@@ -18,7 +18,7 @@ pub(super) enum Whose {
 }
 
 /// The most requirements in one selector: every pod that comes near is measured by all of them.
-const MAX_REQUIREMENTS: usize = 256;
+pub(in crate::guardrails) const MAX_REQUIREMENTS: usize = 256;
 
 /// Labels that controllers and the API server write onto pods and that their templates do not have: a clause on one
 /// would refuse rightful pods and let planted ones in. A key that ends in `/` stands for all keys with that prefix.
@@ -98,6 +98,13 @@ pub(super) fn selector(
     contradictions.is_empty().then(|| Selector::new(requirements))
 }
 
+/// Who writes a label onto pods whose template does not have it; none where its owner does.
+pub(in crate::guardrails) fn generated_by(key: &str) -> Option<&'static str> {
+    let mut generated = GENERATED.iter();
+    let (_, writer) = generated.find(|(name, _)| key == *name || name.ends_with('/') && key.starts_with(name))?;
+    Some(writer)
+}
+
 fn check_label_key<'a>(place: &dyn Fn() -> Place<'a>, key: &str, whose: Whose, found: &mut Found) {
     if let Err(error) = check_key(key) {
         found.wrong(
@@ -106,10 +113,7 @@ fn check_label_key<'a>(place: &dyn Fn() -> Place<'a>, key: &str, whose: Whose, f
             "take the key from the labels of the pod template or namespace",
         );
     }
-    let generated = GENERATED
-        .iter()
-        .find(|(name, _)| key == *name || name.ends_with('/') && key.starts_with(name));
-    if let (Whose::Pods, Some((_, writer))) = (whose, generated) {
+    if let (Whose::Pods, Some(writer)) = (whose, generated_by(key)) {
         found.wrong(
             &place(),
             format!("label {key:?} is written by {writer}, not by the owner of the pods: no clause can stand on it"),

@@ -14,8 +14,9 @@ mod workload;
 
 pub(super) use guardrails::{References, guardrails};
 pub(super) use header::{Document, Typed, document};
+pub(super) use labels::{MAX_REQUIREMENTS, generated_by};
 pub(super) use profile::isolation_profile;
-pub(super) use segment::segment;
+pub(super) use segment::{MAX_CLAUSES, segment};
 
 use std::collections::BTreeMap;
 

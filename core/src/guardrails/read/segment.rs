@@ -13,7 +13,7 @@ use crate::model::{Mode, NamespaceName, Scope, SegmentName};
 const MAX_DESCRIPTION: usize = 500;
 
 /// The most clauses in one list.
-const MAX_CLAUSES: usize = 1_000;
+pub(in crate::guardrails) const MAX_CLAUSES: usize = 1_000;
 
 /// A segment, where nothing is wrong with it; `mode` is the one for segments that do not say.
 pub(crate) fn segment(

@@ -5,6 +5,7 @@ use super::*;
 mod accepted;
 mod arbitrary;
 mod coverage;
+mod derived;
 mod profiles;
 mod refused;
 mod refused_settings;

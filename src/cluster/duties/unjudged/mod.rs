@@ -168,7 +168,7 @@ impl Unjudged {
 
 /// The segments that are enforced anywhere.
 fn enforced(snapshot: &Snapshot) -> impl Iterator<Item = &SegmentName> {
-    let segments = snapshot.guardrails.segments.iter();
+    let segments = snapshot.guardrails.configured().iter();
     segments
         .filter(|segment| segment.mode == Mode::Enforce)
         .map(|segment| &segment.name)
@@ -178,7 +178,7 @@ fn enforced(snapshot: &Snapshot) -> impl Iterator<Item = &SegmentName> {
 fn is_known(snapshot: &Snapshot) -> bool {
     let Snapshot { guardrails, since, .. } = snapshot;
     guardrails
-        .segments
+        .configured()
         .iter()
         .all(|segment| segment.mode < Mode::Enforce || since.knows(segment))
 }
