@@ -204,7 +204,8 @@ fn isolating() -> Vec<Right> {
             "networkpolicies",
             &["get", "list", "watch", "create", "patch", "update", "delete"],
             "Put the policies of isolation profiles into namespaces before their first pod, keep them as they are, and take \
-             away those that a profile has no longer. Only objects that it made, or that have a name reserved for it.",
+             away those that a profile has no longer. Only objects that it made, or that have a name reserved for it. And \
+             know the policies that opted in to protection.",
         ),
         write(
             "",

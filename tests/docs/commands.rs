@@ -19,6 +19,26 @@ const fn proof(command: &'static str, file: &'static str, words: &'static str) -
 
 const PROOFS: &[Proof] = &[
     proof(
+        "ringfence grant protect networkpolicies/ledger -n payments --user pam | kubectl apply -f -",
+        "tests/e2e/derived.rs",
+        "include_str!(\"../../docs/derived-segments.md\")",
+    ),
+    proof(
+        "kubectl label networkpolicy ledger -n payments ringfence.dev/protected=true",
+        "tests/e2e/derived.rs",
+        "include_str!(\"../../docs/derived-segments.md\")",
+    ),
+    proof(
+        "ringfence grant connect networkpolicies/ledger -n payments --user ci | kubectl apply -f -",
+        "tests/e2e/derived.rs",
+        "include_str!(\"../../docs/derived-segments.md\")",
+    ),
+    proof(
+        "kubectl get networkpolicies -A -l ringfence.dev/protected=true",
+        "tests/e2e/derived.rs",
+        "include_str!(\"../../docs/derived-segments.md\")",
+    ),
+    proof(
         "ringfence grant use isolationprofiles/none --cluster --group platform | kubectl apply -f -",
         "tests/grant.rs",
         "vec![\"use\", \"isolationprofiles/none\", \"--cluster\"",

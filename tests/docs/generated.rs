@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use regex::Regex;
-use ringfence::manifests::roles::SEGMENT_VERBS;
+use ringfence::manifests::roles::{POLICY_VERBS, SEGMENT_VERBS};
 use ringfence::record::DecisionRecord;
 use ringfence::{answer, certs, cluster, isolate, record, serve};
 use ringfence_core::decide::{CHECKS, RULES};
 use ringfence_core::guardrails::documents::Kind;
 use ringfence_core::guardrails::{Source, compile, not_yet, plain_schema, schema};
+use ringfence_core::model::Verb;
 use serde_json::Value;
 
 use crate::markdown::{Page, entries, pages, root};
@@ -33,7 +34,7 @@ fn generated_parts_are_what_the_code_says() {
             page.path.display()
         );
     }
-    assert_eq!(seen, 8, "a generated part is missing, or there is one more");
+    assert_eq!(seen, 9, "a generated part is missing, or there is one more");
 }
 
 /// The page with its generated parts made anew, and how many those are.
@@ -68,12 +69,8 @@ fn part(name: &str) -> String {
             schema(Kind::IsolationProfile).as_value().pointer("/properties/spec"),
             Kind::IsolationProfile,
         ),
-        "permissions" => {
-            let head = String::from("| verb on `segments.ringfence.dev/NAME` | needed to |\n| --- | --- |\n");
-            SEGMENT_VERBS.iter().fold(head, |rows, (verb, meaning)| {
-                rows + &format!("| `{verb}` | {meaning} |\n")
-            })
-        }
+        "permissions" => verbs("segments.ringfence.dev", SEGMENT_VERBS),
+        "policy-permissions" => verbs("networkpolicies.networking.k8s.io", POLICY_VERBS),
         "record" => {
             let schema = plain_schema::<DecisionRecord>();
             let mut rows = String::from("| field | type | meaning |\n| --- | --- | --- |\n");
@@ -84,6 +81,13 @@ fn part(name: &str) -> String {
         "rules" => rules(),
         other => panic!("nothing makes a part called {other}"),
     }
+}
+
+fn verbs(resource: &str, verbs: &[(Verb, &str)]) -> String {
+    let head = format!("| verb on `{resource}/NAME` | needed to |\n| --- | --- |\n");
+    verbs.iter().fold(head, |rows, (verb, meaning)| {
+        rows + &format!("| `{verb}` | {meaning} |\n")
+    })
 }
 
 fn fields(spec: Option<&Value>, kind: Kind) -> String {

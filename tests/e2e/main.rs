@@ -7,6 +7,7 @@ mod conditions;
 mod consent;
 mod custom_kinds;
 mod delegates;
+mod derived;
 mod duties;
 mod grants;
 mod life;

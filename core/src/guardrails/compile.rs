@@ -210,10 +210,10 @@ impl Guardrails {
             }
         }
         Self {
-            selecting,
+            segments,
             index,
             consents,
-            segments,
+            selecting,
             ..self
         }
     }
