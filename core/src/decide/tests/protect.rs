@@ -171,7 +171,13 @@ fn what_leaves_protection_alone_needs_nothing(
     #[case] changes: &[PolicyChange],
 ) {
     let (decision, _) = run(&enforcing(), &write(before, after, changes), &[]);
-    assert_eq!(decision, Decision::plain_allow());
+    assert!(decision.allowed() && decision.findings.is_empty(), "{decision:?}");
+}
+
+/// What was said but for what the policy opens.
+fn advised(decision: &Decision) -> Vec<&str> {
+    let said = decision.warnings.iter().map(String::as_str);
+    said.filter(|line| !line.contains(" opens ")).collect()
 }
 
 #[rstest]
@@ -198,7 +204,7 @@ fn a_review_that_cannot_be_made_lets_nobody_opt_in() {
 fn what_protects_nothing_is_said(#[case] spec: &'static str, #[case] warnings: &[&str]) {
     let known = [(in_web(Verb::Protect), Answer::Allowed(true))];
     let (decision, _) = run(&enforcing(), &write(None, Some((OPTED_IN, spec)), &[]), &known);
-    assert_eq!(decision.warnings, warnings);
+    assert_eq!(advised(&decision), warnings);
     let refused = [(in_web(Verb::Protect), Answer::Allowed(false))];
     let (decision, _) = run(&enforcing(), &write(None, Some((OPTED_IN, spec)), &[]), &refused);
     assert!(decision.warnings.is_empty(), "what is refused is no longer advised on");
@@ -209,7 +215,7 @@ fn one_that_isolates_namespaces_protects_nothing_and_that_is_said() {
     let (decision, _) = run(&enforcing(), &write(None, Some((OURS, BEYOND)), &[]), &[]);
     assert!(decision.allowed() && decision.findings.is_empty());
     let said = "ringfence: NetworkPolicy web/db: it isolates its namespace, so it protects nothing";
-    assert_eq!(decision.warnings, [said]);
+    assert_eq!(advised(&decision), [said]);
 }
 
 #[test]
