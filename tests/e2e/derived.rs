@@ -42,10 +42,8 @@ impl World {
 
     /// Grants what a denial says that it takes.
     fn grant_as_told(&self, denial: &str) {
-        let lines = denial.lines().map(str::trim);
-        let line = lines
-            .filter_map(|line| line.strip_prefix("grant: ringfence grant "))
-            .next();
+        let mut lines = denial.lines().map(str::trim);
+        let line = lines.find_map(|line| line.strip_prefix("grant: ringfence grant "));
         let arguments = line.unwrap_or_else(|| panic!("no grant is named: {denial}"));
         self.grant("admin", arguments).ok();
     }
