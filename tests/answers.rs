@@ -292,6 +292,7 @@ impl Replica {
             guardrails: Arc::new(guardrails),
             namespaces: Arc::new(namespaces.into_iter().collect()),
             since: Arc::default(),
+            policies: Arc::default(),
         };
         let (mut registry, records) = (Registry::default(), Collected::default());
         let recorder = Recorder::new(

@@ -181,6 +181,7 @@ fn every_grant_is_taken_by_the_api_server_and_gives_what_it_says() {
             "--serviceaccount",
             "ci:deployer",
         ],
+        vec!["cross", "segments/ledger", "--cluster", "--user", odd],
         vec!["waive", "policychecks/HostAccess", "--cluster", "--user", odd],
         vec![
             "waive",

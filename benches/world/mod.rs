@@ -31,6 +31,7 @@ pub(crate) fn snapshot(segments: usize) -> Snapshot {
         guardrails: Arc::new(compiled.guardrails),
         namespaces: Arc::new(namespaces()),
         since: Arc::default(),
+        policies: Arc::default(),
     }
 }
 

@@ -231,6 +231,7 @@ impl Replica {
             guardrails: Arc::new(guardrails),
             namespaces: Arc::default(),
             since: Arc::default(),
+            policies: Arc::default(),
         })
     }
 

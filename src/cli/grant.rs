@@ -33,13 +33,15 @@ Examples:
   ringfence grant connect segments/payments-db --user mallory | kubectl apply -f -
   ringfence grant join segments/payments-db --serviceaccount ci:deployer | kubectl apply -f -
   ringfence grant own segments/payments-db --group team-payments | kubectl apply -f -
+  ringfence grant cross segments/payments-db --cluster --group platform | kubectl apply -f -
   ringfence grant connect networkpolicies/db -n payments --user mallory | kubectl apply -f -
   ringfence grant waive policychecks/HostAccess --cluster --group platform | kubectl apply -f -
   ringfence grant use isolationprofiles/none --cluster --group platform | kubectl apply -f -
   ringfence grant configure guardrails/default --user olga | kubectl apply -f -")]
 pub(super) struct Arguments {
-    /// What they may do: join, connect, enter or manage a segment; own one, which is to give these to others; join, connect
-    /// or protect a NetworkPolicy that opted in to protection; waive a check; use or manage an isolation profile; configure ringfence.
+    /// What they may do: join, connect, enter or manage a segment; own one, which is to give these to others; cross what it
+    /// is isolated from; join, connect or protect a NetworkPolicy that opted in to protection; waive a check; use or manage
+    /// an isolation profile; configure ringfence.
     #[arg(value_name = "VERB")]
     verb: Word,
     /// On what: segments/NAME, networkpolicies/NAME, policychecks/NAME, isolationprofiles/NAME or guardrails/default.
@@ -115,10 +117,13 @@ impl FromStr for Word {
             return Ok(Self::Own);
         }
         let verbs = || {
-            SEGMENT_VERBS
-                .iter()
-                .map(|(verb, _)| *verb)
-                .chain([Verb::Protect, Verb::Waive, Verb::Use, Verb::Configure])
+            SEGMENT_VERBS.iter().map(|(verb, _)| *verb).chain([
+                Verb::Cross,
+                Verb::Protect,
+                Verb::Waive,
+                Verb::Use,
+                Verb::Configure,
+            ])
         };
         verbs()
             .find(|verb| verb.as_str() == text)
@@ -211,6 +216,12 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         (Word::Verb(Verb::Waive), Target::Check(check)) => grants::waiver(&check, &subjects)?,
         (Word::Verb(verb @ (Verb::Use | Verb::Manage)), Target::Profile(profile)) => {
             grants::on_profile(verb, &profile, &subjects)?
+        }
+        (Word::Verb(Verb::Cross), Target::Segment(segment)) => {
+            if consent.namespace.is_some() {
+                bail!("cross is asked at the cluster, whoever owns the segment: leave --namespace out");
+            }
+            grants::crossing(&segment, &subjects)?
         }
         (Word::Own, Target::Segment(segment)) => {
             let scope = consent.of(&segment, &installed_in.0)?;

@@ -14,6 +14,7 @@ mod leader;
 mod metrics;
 mod mirror;
 mod namespaces;
+mod policies;
 mod protected;
 mod recurring;
 mod retry;
@@ -77,7 +78,8 @@ pub struct Options {
 pub struct Outputs {
     /// Gets every new snapshot.
     pub current: Current,
-    /// Is told of the conditions `guardrails`, `namespaces`, `enforced-since`, `protected-policies` and `path`.
+    /// Is told of the conditions `guardrails`, `namespaces`, `enforced-since`, `protected-policies`, `networkpolicies` and
+    /// `path`.
     pub readiness: Readiness,
     /// Gets the path that reviews come in by.
     pub tokens: PathTokens,

@@ -1,4 +1,4 @@
-//! [`Keeper`]: composes the snapshot from our ConfigMaps and the namespaces, and is the only one that writes [`Current`].
+//! [`Keeper`]: composes the snapshot from our ConfigMaps, the namespaces and, where it needs them, the policies, and is the only one that writes [`Current`].
 //! A ConfigMap that is invalid or gone never takes effect: what was in force stays, or at start the last good one.
 
 use std::sync::Arc;
@@ -16,8 +16,9 @@ use super::duty::at;
 use super::enforced_since::SinceMirror;
 use super::mirror::{Mirror, WatchEnded};
 use super::namespaces::NamespaceMirror;
+use super::policies::PolicyMirror;
 use super::protected::{Composed, ProtectedMirror};
-use super::{Effective, Error, Metrics, enforced_since, namespaces, protected};
+use super::{Effective, Error, Metrics, enforced_since, namespaces, policies, protected};
 use crate::Current;
 use crate::serve::{Condition, Readiness};
 
@@ -39,11 +40,15 @@ pub(super) struct Keeper {
     protected: ProtectedMirror,
     composed: Composed,
     effective: watch::Sender<Effective>,
+    /// Only while some segment is kept apart from something.
+    policies: Option<PolicyMirror>,
+    client: Client,
     config_maps: Api<ConfigMap>,
     configuration_ready: Condition,
     namespaces_ready: Condition,
     since_ready: Condition,
     protected_ready: Condition,
+    policies_ready: Condition,
     metrics: Metrics,
 }
 
@@ -75,11 +80,14 @@ impl Keeper {
             protected: protected::watch(client.clone(), metrics.watch_errors("protected-policies")),
             composed: Composed::default(),
             effective,
+            policies: None,
+            client: client.clone(),
             config_maps,
             configuration_ready: readiness.condition("guardrails"),
             namespaces_ready: readiness.condition("namespaces"),
             since_ready: readiness.condition("enforced-since"),
             protected_ready: readiness.condition("protected-policies"),
+            policies_ready: readiness.condition("networkpolicies"),
             metrics,
         }
     }
@@ -109,6 +117,10 @@ impl Keeper {
                 changed = self.protected.changed() => {
                     changed?;
                     compose_at.get_or_insert_with(|| Instant::now() + PROTECTED_BURST);
+                }
+                changed = changed(&mut self.policies) => {
+                    changed?;
+                    compose_at.get_or_insert_with(|| Instant::now() + BURST);
                 }
                 () = at(compose_at) => {
                     compose_at = None;
@@ -216,6 +228,18 @@ impl Keeper {
         }
     }
 
+    /// Watches policies while a decision can hang on them.
+    fn watch_policies(&mut self, wanted: bool) {
+        match (wanted, &self.policies) {
+            (true, None) => {
+                let errors = self.metrics.watch_errors("networkpolicies");
+                self.policies = Some(policies::watch(&self.client, errors));
+            }
+            (false, Some(_)) => self.policies = None,
+            _ => {}
+        }
+    }
+
     /// Swaps the snapshot; whether there is all that one is made of.
     async fn compose(&mut self) -> bool {
         if let Some(namespaces) = self.namespaces.objects() {
@@ -244,15 +268,35 @@ impl Keeper {
         let (Some(namespaces), Some(since)) = (self.namespaces.objects(), since) else {
             return false;
         };
+        let (namespaces, since) = (Arc::clone(namespaces), since.values().next().cloned());
+        self.watch_policies(in_force.guardrails.keeps_apart());
+        let policies = match &self.policies {
+            None => Arc::default(),
+            // What was in force stays until they have been listed: a decision without them would miss what they open.
+            Some(watched) => match watched.objects() {
+                Some(listed) => Arc::clone(listed),
+                None => return false,
+            },
+        };
+        self.policies_ready.met();
         self.current.replace(Snapshot {
             guardrails,
-            namespaces: Arc::clone(namespaces),
+            namespaces,
             // Where there is none, nothing was enforced before.
-            since: since.values().next().cloned().unwrap_or_default(),
+            since: since.unwrap_or_default(),
+            policies,
         });
         // Only now: whoever is told that we are ready must find a snapshot.
         self.configuration_ready.met();
         true
+    }
+}
+
+/// Waits until what is watched has changed; for ever where nothing is.
+async fn changed(mirror: &mut Option<PolicyMirror>) -> Result<(), WatchEnded> {
+    match mirror {
+        Some(mirror) => mirror.changed().await,
+        None => std::future::pending().await,
     }
 }
 

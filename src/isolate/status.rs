@@ -88,6 +88,7 @@ pub(crate) async fn read(
         namespaces: Arc::new(namespaces(client, only).await?),
         since: Arc::new(since),
         guardrails,
+        policies: Arc::default(),
     };
     let kinds = Kinds::new(Arc::new(Calls::over(client.clone())));
     let mut objects: Vec<(Kind, Vec<(Key, Seen)>)> = Vec::new();

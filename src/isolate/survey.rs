@@ -298,6 +298,7 @@ spec:
             guardrails: guardrails(mode),
             namespaces: Arc::new([(name(), Arc::new(namespace))].into_iter().collect()),
             since: Arc::new(since),
+            policies: Arc::default(),
         }
     }
 

@@ -117,6 +117,16 @@ pub fn configuration(namespace: &NamespaceName, subjects: &[Subject]) -> Result<
     unpublished(&permission, &permission.name, &about, subjects)
 }
 
+/// Lets subjects open what a segment is isolated from. No role is published for it: it is not its owner's to give.
+pub fn crossing(segment: &SegmentName, subjects: &[Subject]) -> Result<String, Unwritable> {
+    let about = format!(
+        "Who is named below may connect segment {segment} with what it is isolated from, by policies and by the labels of \
+         namespaces."
+    );
+    let permission = Permission::segment(Verb::Cross, segment, Scope::Cluster);
+    unpublished(&permission, segment.as_str(), &about, subjects)
+}
+
 /// Lets subjects do what a check refuses.
 pub fn waiver(check: &str, subjects: &[Subject]) -> Result<String, Unwritable> {
     let about = format!("Who is named below may do what the check {check} refuses, in every namespace.");

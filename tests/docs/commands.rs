@@ -44,6 +44,11 @@ const PROOFS: &[Proof] = &[
         "vec![\"use\", \"isolationprofiles/none\", \"--cluster\"",
     ),
     proof(
+        "ringfence grant cross segments/payments-db --cluster --group platform | kubectl apply -f -",
+        "tests/grant.rs",
+        "vec![\"cross\", \"segments/ledger\", \"--cluster\"",
+    ),
+    proof(
         "cargo run --release -- demo",
         "tests/demo.rs",
         "fn the_demo_tells_its_story_and_succeeds",

@@ -5,6 +5,7 @@ mod borrowed;
 mod calls;
 mod conditions;
 mod consent;
+mod cross;
 mod custom_kinds;
 mod delegates;
 mod derived;

@@ -3,10 +3,12 @@
 //! policies one file in `checks/` and a row in [`CHECKS`].
 
 mod access;
+mod apart;
 mod checks;
 mod clauses;
 mod consent;
 mod context;
+mod cross;
 mod host_access;
 mod injected;
 mod isolation;
@@ -26,7 +28,7 @@ mod unjudged;
 
 use std::cmp::Reverse;
 
-use context::Context;
+use context::{Context, Held, Known};
 
 pub use checks::{CHECKS, Check};
 pub use require_isolation::NAME as REQUIRE_ISOLATION;
@@ -34,7 +36,10 @@ pub use settle::{Gates, Gating, gate};
 
 pub use self::unjudged::{unjudged, written};
 
-use crate::model::{Answers, Asked, Decision, Finding, Mode, Reason, Request, RetryAfter, RuleName, Snapshot, Verdict};
+use crate::model::{
+    Answers, Asked, Decision, Finding, Mode, Permission, Reason, Request, RetryAfter, RuleName, SegmentName, Snapshot,
+    Verdict,
+};
 
 /// How far a decision has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +117,11 @@ pub const RULES: &[Rule] = &[
         name: manage::NAME,
         stage: Stage::Judge,
         judge: manage::judge,
+    },
+    Rule {
+        name: cross::NAME,
+        stage: Stage::Judge,
+        judge: cross::judge,
     },
     Rule {
         name: require_isolation::NAME,
@@ -197,6 +207,59 @@ fn unanswered(context: &Context<'_, '_>, rule: RuleName, mode: Mode, doing: &str
         what: format!("may not {doing}"),
         why: why.to_owned(),
     }
+}
+
+/// What one permission settles, before it is asked.
+struct Case {
+    rule: RuleName,
+    mode: Mode,
+    segment: Option<SegmentName>,
+    clause: Option<String>,
+    /// What is done: reads on after `may` or `may not`.
+    doing: String,
+    /// Why the rule looked.
+    why: String,
+}
+
+/// The finding on what one permission settles, asked of the requester; none until it is known.
+fn settled(context: &Context<'_, '_>, permission: Permission, case: Case) -> Option<Finding> {
+    let Case {
+        rule,
+        mode,
+        segment,
+        clause,
+        doing,
+        mut why,
+    } = case;
+    let mut reviewer = None;
+    let reason = match context.allowed(&permission, mode) {
+        Known::Pending => return None,
+        Known::Yes(Held::Yes) => Reason::Permitted,
+        Known::Yes(Held::No(lacking)) => {
+            reviewer = lacking;
+            Reason::LacksPermission
+        }
+        Known::Failed(failure) => {
+            why.push_str(&format!("; {failure}"));
+            Reason::Unanswered
+        }
+    };
+    let modal = if reason.refuses() { "may not" } else { "may" };
+    Some(Finding {
+        rule,
+        reason,
+        mode: if reason == Reason::Unanswered {
+            context.failure_mode(mode, &context.request.subject.namespace)
+        } else {
+            mode
+        },
+        segment,
+        clause,
+        permission: Some(permission),
+        reviewer,
+        what: format!("{modal} {doing}"),
+        why,
+    })
 }
 
 /// Whether the request is denied for this.

@@ -4,9 +4,9 @@
 use std::cell::OnceCell;
 
 use crate::guardrails::{MANAGED_BY, PROTECTED_LABEL, RESERVED_PREFIX};
-use crate::labels::{LabelSet, Selector};
-use crate::model::{Action, NETWORKING, PolicyChange, PolicySpecText, PolicyText, PolicyWrite, Request};
-use crate::netpol::{Direction, Leniency, NetworkPolicySpec, Peers, Policy, Ports, Rule, Worse, worse};
+use crate::labels::LabelSet;
+use crate::model::{Action, NETWORKING, NamespaceName, PolicyChange, PolicySpecText, PolicyText, PolicyWrite, Request};
+use crate::netpol::{Direction, Leniency, NetworkPolicySpec, Policy, PolicyName, Worse, worse};
 
 /// The write of a NetworkPolicy.
 #[derive(Debug)]
@@ -155,19 +155,11 @@ fn side(namespace: &str, text: PolicySpecText<'_>) -> Option<Side> {
     if let Some(policy) = spec.as_ref().and_then(read) {
         return Some(Side::Read(policy));
     }
-    // The API server has taken it, so it says something: anything.
-    let anything = || {
-        Some(vec![Rule {
-            peers: Peers::Everyone,
-            ports: Ports::All,
-        }])
+    let name = PolicyName {
+        namespace: NamespaceName::new(namespace).ok()?,
+        name: "policy".into(),
     };
-    Some(Side::Unread(Policy {
-        pods: Selector::everything(),
-        ingress: anything(),
-        egress: anything(),
-        ..read(&NetworkPolicySpec::default())?
-    }))
+    Some(Side::Unread(Policy::unread(name)))
 }
 
 impl Written {

@@ -12,13 +12,13 @@
 //! **Settle it** by writing the policy that is to take its place first, or with `waive` on
 //! `policychecks.ringfence.dev/RequireIsolation` at the cluster.
 
-use super::context::{Context, Held, Known};
+use super::context::{Context, Known};
 use super::policies::Written;
-use super::unanswered;
+use super::{Case, settled, unanswered};
 use crate::guardrails::documents::Direction;
 use crate::guardrails::{ClauseId, Guardrails, SegmentId, Side};
 use crate::labels::LabelSpace;
-use crate::model::{Finding, Mode, Namespace, NamespaceName, Permission, Reason, RuleName};
+use crate::model::{Finding, Mode, Namespace, NamespaceName, Permission, RuleName};
 use crate::netpol::{Policy, isolated_by_any};
 
 /// The rule's name, and that of the check that is waived.
@@ -145,7 +145,6 @@ fn finding(context: &Context<'_, '_>, id: SegmentId, losses: &[Loss]) -> Option<
     let guardrails = &context.snapshot.guardrails;
     let namespace = context.request.subject.namespace.as_ref();
     let (segment, mode) = (guardrails.segment(id), guardrails.segment_mode(id, namespace));
-    let permission = Permission::waive(NAME);
     let mut why = format!(
         "no policy that remains isolates those pods of {} of {} that it isolates",
         listed(losses),
@@ -154,35 +153,15 @@ fn finding(context: &Context<'_, '_>, id: SegmentId, losses: &[Loss]) -> Option<
     if !segment.description.is_empty() {
         why.push_str(&format!(" ({})", segment.description));
     }
-    let mut lacking = None;
-    let reason = match context.allowed(&permission, mode) {
-        Known::Pending => return None,
-        Known::Yes(Held::Yes) => Reason::Permitted,
-        Known::Yes(Held::No(reviewer)) => {
-            lacking = reviewer;
-            Reason::LacksPermission
-        }
-        Known::Failed(failure) => {
-            why.push_str(&format!("; {failure}"));
-            Reason::Unanswered
-        }
-    };
-    let modal = if reason.refuses() { "may not" } else { "may" };
-    Some(Finding {
+    let case = Case {
         rule: NAME,
-        reason,
-        mode: if reason == Reason::Unanswered {
-            context.failure_mode(mode, namespace)
-        } else {
-            mode
-        },
+        mode,
         segment: Some(segment.name.clone()),
         clause: losses.first().map(|loss| words(loss.clause)),
-        permission: Some(permission),
-        reviewer: lacking,
-        what: format!("{modal} leave members of segment {} unisolated", segment.name),
+        doing: format!("leave members of segment {} unisolated", segment.name),
         why,
-    })
+    };
+    settled(context, Permission::waive(NAME), case)
 }
 
 /// `members[0] (Ingress, Egress), members[1] (Ingress)`.

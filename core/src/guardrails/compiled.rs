@@ -336,8 +336,13 @@ impl Guardrails {
         EnforcedNamespaces::within(self, BTreeSet::new(), self.isolation_enforced())
     }
 
+    /// Whether some segment is kept apart from something: a namespace's labels then decide what policies open.
+    pub fn keeps_apart(&self) -> bool {
+        self.segments.iter().any(|segment| !segment.isolated_from.is_empty())
+    }
+
     /// Which namespaces' own writes can be denied: creation where a segment has its consent, labels where a clause selects
-    /// namespaces by them or where they choose the isolation profile. For others webhooks for namespaces may fail open.
+    /// namespaces by them or where they choose the isolation profile, and both where a segment is kept apart from something. For others webhooks for namespaces may fail open.
     pub fn enforced_on_namespaces(&self) -> EnforcedNamespaces {
         let enforces = |id: SegmentId| self.segment(id).mode == Mode::Enforce;
         let consents = self
@@ -345,15 +350,20 @@ impl Guardrails {
             .iter()
             .filter(|(_, segments)| segments.iter().any(|id| enforces(*id)));
         let named = consents.map(|(name, _)| name.clone()).collect();
-        let anywhere = self.isolation_enforced() || self.selecting.iter().any(|clause| enforces(clause.segment));
+        let mut apart = self.segments.iter().filter(|segment| !segment.isolated_from.is_empty());
+        let anywhere = self.isolation_enforced()
+            || self.selecting.iter().any(|clause| enforces(clause.segment))
+            || apart.any(|segment| segment.mode == Mode::Enforce);
         EnforcedNamespaces::within(self, named, anywhere)
     }
 
-    /// Where a write of a policy can be denied: where isolation or a check on policies is enforced, or members of an enforced
-    /// segment can be, and anywhere where opting in to protection is enforced. Elsewhere webhooks for policies may fail open.
+    /// Where a write of a policy can be denied: where isolation or a check on policies is enforced, where members of an enforced
+    /// segment or what it is kept apart from can be, and anywhere where opting in to protection is enforced. Elsewhere webhooks
+    /// for policies may fail open.
     pub fn enforced_on_policies(&self) -> EnforcedNamespaces {
         let enforcing = self.segments.iter().filter(|segment| segment.mode == Mode::Enforce);
-        let (named, selected) = places(enforcing.flat_map(|segment| &segment.members));
+        let (named, selected) =
+            places(enforcing.flat_map(|segment| segment.members.iter().chain(&segment.isolated_from)));
         let on_policies = |(name, mode): (&CheckName, &Mode)| *name != CheckName::HostAccess && *mode == Mode::Enforce;
         let checked = self.checks.iter().any(on_policies);
         let anywhere = selected || self.isolation_enforced() || checked || self.mode == Mode::Enforce;

@@ -38,12 +38,6 @@ const NOT_YET: &[NotYet] = &[
         detect: Detect::Field("exceptions"),
         consequence: "no exception could be made",
     },
-    NotYet {
-        feature: "isolatedFrom",
-        kind: Kind::Segment,
-        detect: Detect::Field("isolatedFrom"),
-        consequence: "a policy could still connect these with the members",
-    },
 ];
 
 /// Every setting that is not enforced yet, for documentation.

@@ -29,5 +29,5 @@ pub use policy::{PolicyChange, PolicySpecText, PolicyText, PolicyWrite};
 pub use question::{Answer, Answers, Asked, ObjectReference, OwnedTemplate, Owner, Question, ReachedPod, Who};
 pub use request::{Action, Operation, Request, Subject, Target};
 pub use since::{RolloutSince, Since, fingerprint};
-pub use snapshot::{Namespace, Namespaces, Snapshot};
+pub use snapshot::{Namespace, Namespaces, Policies, Snapshot};
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 
 use super::{NamespaceName, Since, Timestamp};
 use crate::guardrails::Guardrails;
+use crate::netpol::{Policy, PolicyName};
 
 /// The immutable view that one decision reads. Made anew at every change and swapped whole; cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -16,7 +17,12 @@ pub struct Snapshot {
     pub namespaces: Arc<Namespaces>,
     /// Since when what is configured is enforced; may lag behind it.
     pub since: Arc<Since>,
+    /// Every NetworkPolicy as last seen, where [`Guardrails::keeps_apart`]; empty where nothing is kept apart.
+    pub policies: Arc<Policies>,
 }
+
+/// NetworkPolicies by namespace and name, as last seen.
+pub type Policies = HashMap<PolicyName, Arc<Policy>>;
 
 /// Namespaces by name, as last seen.
 pub type Namespaces = HashMap<NamespaceName, Arc<Namespace>>;

@@ -55,6 +55,28 @@ impl Existing<'_> {
     }
 }
 
+/// How a policy could let pods in, or out to them, wherever they are.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'p> {
+    /// Number of the rule.
+    pub rule: usize,
+    /// Number of the peer; none where the rule is for everyone.
+    pub peer: Option<usize>,
+    /// On which ports.
+    pub ports: &'p Ports,
+    own: &'p NamespaceName,
+    /// None where it is for everyone.
+    namespaces: Option<&'p PeerNamespaces>,
+}
+
+impl Way<'_> {
+    /// Whether the pods are let in, or out to, in this namespace.
+    pub fn leads_to(&self, namespace: &Existing<'_>) -> bool {
+        self.namespaces
+            .is_none_or(|namespaces| namespace.is_of(namespaces, self.own))
+    }
+}
+
 /// How a policy lets a clause in, or out to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opening<'p> {
@@ -92,43 +114,44 @@ impl Policy {
     /// How its rules of a direction could let pods of a clause in (Ingress) or those that it selects out to them (Egress),
     /// over the namespaces that exist. ipBlocks are not looked at: they are about addresses.
     pub fn openings(&self, direction: Direction, clause: &Clause, existing: &[Existing<'_>]) -> Vec<Opening<'_>> {
-        let pods = LabelSpace::from(&clause.pods);
         let of_clause: Vec<&Existing<'_>> = existing.iter().filter(|one| one.is_in(&clause.namespaces)).collect();
-        let mut found = Vec::new();
-        if pods.is_empty() {
-            return found;
-        }
-        for (rule_at, rule) in self.rules(direction).unwrap_or_default().iter().enumerate() {
-            let mut open = |peer: Option<usize>, namespace: &Existing<'_>| {
-                found.push(Opening {
-                    rule: rule_at,
-                    peer,
+        let ways = self.ways(direction, &LabelSpace::from(&clause.pods));
+        ways.into_iter()
+            .filter_map(|way| {
+                let namespace = of_clause.iter().find(|one| way.leads_to(one))?;
+                Some(Opening {
+                    rule: way.rule,
+                    peer: way.peer,
                     namespace: namespace.name.clone(),
-                    ports: &rule.ports,
-                });
+                    ports: way.ports,
+                })
+            })
+            .collect()
+    }
+
+    /// How its rules of a direction could let such pods in (Ingress) or those that it selects out to them (Egress), in
+    /// whatever namespaces they are: [`Way::leads_to`] tells in which. ipBlocks are not looked at: they are about addresses.
+    pub fn ways(&self, direction: Direction, pods: &LabelSpace) -> Vec<Way<'_>> {
+        let rules = if pods.is_empty() { None } else { self.rules(direction) };
+        let mut found = Vec::new();
+        for (rule_at, rule) in rules.unwrap_or_default().iter().enumerate() {
+            let way = |peer, namespaces| Way {
+                rule: rule_at,
+                peer,
+                ports: &rule.ports,
+                own: &self.name.namespace,
+                namespaces,
             };
-            match &rule.peers {
-                Peers::Everyone => {
-                    if let Some(namespace) = of_clause.first() {
-                        open(None, namespace);
-                    }
-                }
-                Peers::Listed(peers) => {
-                    for (peer_at, peer) in peers.iter().enumerate() {
-                        let Peer::Pods {
-                            namespaces,
-                            pods: selector,
-                        } = peer
-                        else {
-                            continue;
-                        };
-                        let mut matching = of_clause
-                            .iter()
-                            .filter(|one| one.is_of(namespaces, &self.name.namespace));
-                        if let Some(namespace) = matching.next().filter(|_| pods.could_match(selector)) {
-                            open(Some(peer_at), namespace);
-                        }
-                    }
+            if rule.is_for_everyone() {
+                found.push(way(None, None));
+            }
+            for (peer_at, peer) in rule.listed().iter().enumerate() {
+                match peer {
+                    Peer::Pods {
+                        namespaces,
+                        pods: selector,
+                    } if pods.could_match(selector) => found.push(way(Some(peer_at), Some(namespaces))),
+                    Peer::Pods { .. } | Peer::Block(_) => {}
                 }
             }
         }

@@ -22,7 +22,7 @@ pub use connection::{
     Connection, Difference, DifferenceEnd, End, Endpoint, EndpointId, Ends, Explanation, Filter, PolicyId,
     ReachOptions, RuleReference, Side, Unrestricted, Within,
 };
-pub use may::{Existing, Opening, isolated_by_any};
+pub use may::{Existing, Opening, Way, isolated_by_any};
 pub use policy::{Block, Peer, PeerNamespaces, Peers, Policy, PolicyName, PortRule, Ports, Rule};
 pub use ports::{PortRange, PortSet, protocol_name};
 pub use reach::{Changes, Reach};

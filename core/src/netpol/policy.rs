@@ -109,6 +109,22 @@ pub enum PortRule {
 }
 
 impl Policy {
+    /// One that nobody can read although the API server has taken it: it may say anything.
+    pub fn unread(name: PolicyName) -> Self {
+        let anything = || {
+            Some(vec![Rule {
+                peers: Peers::Everyone,
+                ports: Ports::All,
+            }])
+        };
+        Self {
+            name,
+            pods: Selector::everything(),
+            ingress: anything(),
+            egress: anything(),
+        }
+    }
+
     /// Its rules of a direction, none where it does not isolate the pods that it selects in that direction.
     pub fn rules(&self, direction: Direction) -> Option<&[Rule]> {
         match direction {

@@ -8,8 +8,10 @@ use hashbrown::HashMap;
 use k8s_openapi::api::core::v1;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use ringfence_core::guardrails::{Guardrails, Workload};
-use ringfence_core::model::{Namespace, NamespaceName, Namespaces, ObjectReference, Owner, ReachedPod, Timestamp};
-use ringfence_core::netpol::{Policy, PolicyName};
+use ringfence_core::model::{
+    Namespace, NamespaceName, Namespaces, ObjectReference, Owner, Policies, ReachedPod, Timestamp,
+};
+use ringfence_core::netpol::Policy;
 use ringfence_core::review::{Shape, WRITE_PATHS, owner_of};
 use serde_json::Value;
 
@@ -35,13 +37,14 @@ pub struct Manifests {
     pub rbac: Rbac,
     /// Every namespace that is written down.
     pub namespaces: Arc<Namespaces>,
+    /// Every NetworkPolicy that is written down.
+    pub policies: Arc<Policies>,
     /// How many objects of each kind no answer needs.
     pub skipped: BTreeMap<String, usize>,
     /// The service accounts that are written down.
     pub accounts: Accounts,
     owners: HashMap<ObjectKey, Arc<Value>>,
     pods: HashMap<(NamespaceName, String), ReachedPod>,
-    policies: Arc<HashMap<PolicyName, Arc<Policy>>>,
     /// The configured kinds that make pods, beside the built-in ones: API group and plural resource.
     custom: BTreeSet<(String, String)>,
 }

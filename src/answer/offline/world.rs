@@ -65,6 +65,7 @@ impl World {
             guardrails: Arc::new(guardrails),
             namespaces: Arc::clone(&manifests.namespaces),
             since: Arc::new(since),
+            policies: Arc::clone(&manifests.policies),
         };
         Ok(Self {
             snapshot,

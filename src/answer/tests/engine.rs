@@ -59,6 +59,7 @@ fn snapshot(mode: Mode) -> Snapshot {
         guardrails: Arc::new(guardrails),
         namespaces: Arc::new(namespaces.into_iter().collect()),
         since: Arc::default(),
+        policies: Arc::default(),
     }
 }
 

@@ -101,6 +101,7 @@ impl ConfigurationGuard {
             guardrails: old,
             namespaces,
             since: _,
+            policies: _,
         } = &*snapshot;
         let questions = questions(old, new);
         let mut coverage = Coverage::new(old, new, namespaces);

@@ -58,6 +58,7 @@ fn what_no_role_is_published_for_brings_its_own() {
     let none = ProfileName::new("none").expect("a valid name");
     let texts = [
         configuration(&installed_in, &subjects),
+        crossing(&SegmentName::new("payments-db").expect("a valid name"), &subjects),
         waiver("HostAccess", &subjects),
         on_profile(Verb::Use, &none, &subjects),
     ];

@@ -1,6 +1,8 @@
 //! The rules over small worlds: what is asked, in which order, and what comes of the answers.
 
 mod checks;
+mod cross;
+mod cross_by_brute_force;
 mod duties;
 mod isolation;
 mod manage;
@@ -120,6 +122,7 @@ fn snapshot(guardrails: Guardrails) -> Snapshot {
         guardrails: Arc::new(guardrails),
         namespaces: Arc::new(namespaces),
         since: Arc::new(since),
+        policies: Arc::default(),
     }
 }
 

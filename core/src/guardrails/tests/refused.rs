@@ -53,9 +53,6 @@ fn segment(spec: &str) -> String {
 #[case::consent_of_no_cluster("consent: {cluster: false}\nmembers:\n- namespaces: [a]\n  podSelector: {}\n")]
 #[case::consent_of_both("consent: {namespace: a, cluster: true}\nmembers:\n- namespaces: [a]\n  podSelector: {}\n")]
 #[case::consent_of_an_invalid_name("consent: {namespace: A}\nmembers:\n- namespaces: [a]\n  podSelector: {}\n")]
-#[case::not_yet_supported(
-    "members:\n- namespaces: [a]\n  podSelector: {}\nisolatedFrom:\n- namespaceSelector: {matchLabels: {env: dev}}\n"
-)]
 #[case::isolation_required_twice(
     "members:\n- namespaces: [a]\n  podSelector: {}\nrequireIsolation: [Ingress, Ingress]\n"
 )]
