@@ -73,11 +73,16 @@ fn every_folder_is_reached_as_it_expects() {
     assert!(cases >= 70, "{cases} cases");
 }
 
-/// The first block of a language in a README.
-fn block(text: &str, language: &str) -> Option<String> {
-    let (_, rest) = text.split_once(&format!("```{language}\n"))?;
-    rest.split_once("```").map(|(block, _)| block.to_owned())
+/// The first block of a language in a README: where its content begins and ends.
+fn block(text: &str, language: &str) -> Option<std::ops::Range<usize>> {
+    let fence = format!("```{language}\n");
+    let start = text.find(&fence)? + fence.len();
+    let end = start + text[start..].find("```")?;
+    Some(start..end)
 }
+
+/// What a README shows of `ringfence reach`, by the language of its block: as text, and as the picture that Markdown draws.
+const SHOWN: [(&str, &[&str]); 2] = [("text", &[]), ("mermaid", &["--output", "mermaid"])];
 
 #[test]
 fn every_readme_shows_what_reach_prints() {
@@ -85,24 +90,35 @@ fn every_readme_shows_what_reach_prints() {
     let mut shown = 0;
     for folder in folders() {
         let path = folder.join("README.md");
-        let readme = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut readme = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let name = folder.file_name().and_then(|name| name.to_str()).expect("a name");
         let command = format!("ringfence reach policies/{name}\n");
-        let Some((before, after)) = readme.split_once(&command) else {
-            panic!("{} does not show `{}`", path.display(), command.trim());
-        };
-        let block = block(after, "text").unwrap_or_else(|| panic!("{} shows no output", path.display()));
-        let printed = reach(&folder, &[]);
+        let place = readme
+            .find(&command)
+            .unwrap_or_else(|| panic!("{} does not show `{}`", path.display(), command.trim()));
+        for (language, arguments) in SHOWN {
+            let printed = reach(&folder, arguments);
+            let range = block(&readme[place..], language).map(|range| range.start + place..range.end + place);
+            match range {
+                Some(range) if write => readme.replace_range(range, &printed),
+                None if write => {
+                    let text = block(&readme[place..], "text").expect("the text comes first");
+                    let end = place + text.end + "```\n".len();
+                    readme.insert_str(end, &format!("\n```{language}\n{printed}```\n"));
+                }
+                range => {
+                    let range = range.unwrap_or_else(|| panic!("{} shows no {language}", path.display()));
+                    assert_eq!(
+                        readme[range],
+                        printed,
+                        "{}; write it anew with RINGFENCE_WRITE_DOCS=1",
+                        path.display()
+                    );
+                }
+            }
+        }
         if write {
-            let text = format!("{before}{command}{}", after.replacen(&block, &printed, 1));
-            std::fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        } else {
-            assert_eq!(
-                block,
-                printed,
-                "{}; write it anew with RINGFENCE_WRITE_DOCS=1",
-                path.display()
-            );
+            std::fs::write(&path, readme).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         }
         shown += 1;
     }
