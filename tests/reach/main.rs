@@ -2,6 +2,7 @@
 
 mod cases;
 mod diff;
+mod live;
 mod shapes;
 
 use std::io::Write as _;
