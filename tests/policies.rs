@@ -1,10 +1,15 @@
 //! The standard policies of the field in `policies/`: what `ringfence reach` says of each folder is what its `reach.txt`
-//! expects, and what its README shows.
+//! expects, and what its README shows; how they fare with the checks on policies is what its `checks.txt` says.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use ringfence::answer::offline::{Manifests, folder};
+use ringfence_core::decide::{CHECKS, Step, decide};
+use ringfence_core::guardrails::{Source, compile};
+use ringfence_core::model::{Answer, Answers, Namespace, Question, Snapshot};
+use ringfence_core::review::{CustomKinds, decode};
+use serde_json::{Value, json};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -123,4 +128,96 @@ fn every_readme_shows_what_reach_prints() {
         shown += 1;
     }
     assert!(shown >= 11, "{shown} folders");
+}
+
+/// The checks of `policies/checks`, with the segments of a folder's own guardrails.
+fn checking(folder: &Path) -> Snapshot {
+    let read = |folder: &Path| std::fs::read_to_string(folder.join("guardrails.yaml"));
+    let mut text = read(&root().join("policies/checks")).expect("it can be read");
+    for document in read(folder).unwrap_or_default().split("\n---\n") {
+        if document.contains("kind: Segment") {
+            text.push_str(&format!("---\n{document}\n"));
+        }
+    }
+    let name = folder.display().to_string();
+    let compiled = compile(&[Source { name, text }]).unwrap_or_else(|problems| panic!("{problems}"));
+    Snapshot {
+        guardrails: compiled.guardrails.into(),
+        ..Snapshot::default()
+    }
+}
+
+/// The checks that refuse the creation of a policy to somebody who may waive none, in the order of [`CHECKS`].
+fn refusing(snapshot: &Snapshot, manifests: &Manifests, policy: &Value) -> Vec<&'static str> {
+    let kind = |key: &str, value: &str| json!({"group": "networking.k8s.io", "version": "v1", key: value});
+    let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "1", "operation": "CREATE", "userInfo": {"username": "mallory"},
+        "kind": kind("kind", "NetworkPolicy"), "resource": kind("resource", "networkpolicies"),
+        "name": policy["metadata"]["name"], "namespace": policy["metadata"]["namespace"],
+        "object": policy, "oldObject": null,
+    }});
+    let body = review.to_string();
+    let request = decode(body.as_bytes(), CustomKinds::default()).unwrap_or_else(|error| panic!("{error}: {body}"));
+    let mut answers = Answers::new();
+    let decision = loop {
+        match decide(snapshot, &request, &answers) {
+            Step::Done(decision) => break decision,
+            Step::Ask(asked) => {
+                for question in asked.into_iter().map(|asked| asked.question) {
+                    let answer = match &question {
+                        Question::Running(namespace) => Answer::Running(manifests.running(namespace)),
+                        Question::Allowed(..) => Answer::Allowed(false),
+                        Question::Namespace(_) => Answer::Namespace(Some(Namespace::default())),
+                        other => panic!("unexpected: {other}"),
+                    };
+                    answers.insert(question, answer);
+                }
+            }
+        }
+    };
+    let refused = |name: &str| {
+        let mut findings = decision.findings.iter();
+        findings.any(|finding| finding.rule == name && finding.reason.refuses())
+    };
+    CHECKS
+        .iter()
+        .map(|check| check.name.as_str())
+        .filter(|name| refused(name))
+        .collect()
+}
+
+#[test]
+fn every_policy_fares_with_the_checks_as_its_folder_says() {
+    let (mut admitted, mut refused) = (0, 0);
+    for folder in folders() {
+        let Ok(text) = std::fs::read_to_string(folder.join("networkpolicy.yaml")) else {
+            continue;
+        };
+        let expected = std::fs::read_to_string(folder.join("checks.txt"))
+            .unwrap_or_else(|error| panic!("{}/checks.txt: {error}", folder.display()));
+        let snapshot = checking(&folder);
+        let mut files = folder::read(&folder).unwrap_or_else(|error| panic!("{error}"));
+        files.retain(|file| !file.name.ends_with("guardrails.yaml"));
+        let manifests = Manifests::parse(&files, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+        let policies: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+        let mut said = expected.lines().filter(|line| !line.starts_with('#'));
+        for policy in &policies {
+            let name = policy["metadata"]["name"].as_str().expect("a name");
+            let checks = refusing(&snapshot, &manifests, policy);
+            let fares = if checks.is_empty() {
+                admitted += 1;
+                "admitted".to_owned()
+            } else {
+                refused += 1;
+                checks.join(" ")
+            };
+            let told: Vec<&str> = said.next().unwrap_or_default().split_whitespace().collect();
+            assert_eq!(told.join(" "), format!("{name} {fares}"), "{}", folder.display());
+        }
+        assert_eq!(said.next(), None, "{}", folder.display());
+    }
+    assert!(
+        admitted >= 10 && refused >= 15,
+        "{admitted} admitted, {refused} refused"
+    );
 }

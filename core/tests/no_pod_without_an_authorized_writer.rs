@@ -302,7 +302,11 @@ fn answer(cluster: &Cluster, request: &Request<'_>, question: &Question) -> Answ
             };
             Answer::Reached(find("pods", namespace.as_str(), name).map(pod).into_iter().collect())
         }
-        Question::Reached(_) | Question::Templates(_) | Question::Isolated(..) | Question::Policies(_) => {
+        Question::Reached(_)
+        | Question::Templates(_)
+        | Question::Running(_)
+        | Question::Isolated(..)
+        | Question::Policies(_) => {
             panic!("nobody connects or revises here: {question:?}")
         }
     }

@@ -8,7 +8,7 @@ use std::time::Instant as StdInstant;
 use futures::future::join_all;
 use ringfence_core::model::{
     Answer, Asked, Identity, Isolate, Isolated, Namespace, NamespaceName, ObjectReference, Owner, Permission, Question,
-    ReachedPod, Target, Who,
+    ReachedPod, Running, Target, Who,
 };
 use ringfence_core::netpol::Policy;
 use tokio::time::{Instant, timeout_at};
@@ -32,6 +32,7 @@ pub struct Live {
     namespaces: SharedReads<NamespaceName, Result<Option<Namespace>, CallError>>,
     owners: SharedReads<ObjectReference, Result<Option<Owner>, CallError>>,
     templates: SharedReads<ObjectReference, Result<Vec<Owner>, CallError>>,
+    running: SharedReads<NamespaceName, Result<Vec<Running>, CallError>>,
     reached: SharedReads<Target, Result<Vec<ReachedPod>, CallError>>,
     policies: SharedReads<NamespaceName, Result<Vec<Arc<Policy>>, CallError>>,
     isolation: Synchronous,
@@ -67,6 +68,7 @@ impl Live {
             namespaces: SharedReads::new(MOST_WAITING),
             owners: SharedReads::new(MOST_WAITING),
             templates: SharedReads::new(MOST_WAITING),
+            running: SharedReads::new(MOST_WAITING),
             reached: SharedReads::new(MOST_WAITING),
             policies: SharedReads::new(MOST_WAITING),
             metrics,
@@ -167,6 +169,18 @@ impl Live {
         policies
     }
 
+    async fn running(&self, namespace: NamespaceName, fresh: Freshness) -> Result<Vec<Running>, CallError> {
+        let calls = Arc::clone(&self.calls);
+        let read = move |namespace| {
+            let calls = Arc::clone(&calls);
+            async move { calls.running(&namespace).await }
+        };
+        let (ticket, sharing) = self.running.join(namespace, fresh, read).ok_or(CallError::TooMany)?;
+        let running = ticket.value().await.unwrap_or(Err(CallError::Died));
+        self.metrics.listed("running", &running, sharing);
+        running
+    }
+
     async fn isolated(&self, name: &NamespaceName, isolate: Isolate, received: Instant) -> Answer {
         match self.isolation.isolated(name, isolate, received).await {
             Ok(isolated) => Answer::Isolated(isolated),
@@ -190,6 +204,7 @@ impl Live {
             Question::Templates(reference) => self.templates(reference.clone(), fresh).await.map(Answer::Templates),
             Question::Reached(target) => self.reached(target.clone(), fresh).await.map(Answer::Reached),
             Question::Policies(name) => self.policies(name.clone(), fresh).await.map(Answer::Policies),
+            Question::Running(namespace) => self.running(namespace.clone(), fresh).await.map(Answer::Running),
             Question::Isolated(name, isolate) => Ok(self.isolated(name, *isolate, received).await),
         }
     }

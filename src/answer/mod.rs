@@ -11,6 +11,7 @@ pub mod offline;
 mod permissions;
 mod policies;
 mod reached;
+mod running;
 mod shared;
 
 use std::future::Future;

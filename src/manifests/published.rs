@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{ApiResource, GroupVersionKind, Object};
+use ringfence_core::decide::REQUIRE_ISOLATION;
 use ringfence_core::guardrails::documents::{API_VERSION, GuardrailsSpec, IsolationProfileSpec, SegmentSpec};
 use ringfence_core::guardrails::{Clause, Guardrails, MANAGED_BY, Notice, Profile, Segment};
 use ringfence_core::model::{Mode, Scope};
@@ -189,6 +190,11 @@ pub fn profile_resource() -> ApiResource {
     resource("IsolationProfile", "isolationprofiles")
 }
 
+/// How [`PublishedPolicyCheck`]s are addressed.
+pub fn check_resource() -> ApiResource {
+    resource("PolicyCheck", "policychecks")
+}
+
 /// The object of every segment, sorted by name.
 pub fn published_segments(guardrails: &Guardrails) -> Vec<PublishedSegment> {
     let publish = |segment: &Segment| {
@@ -225,6 +231,35 @@ pub fn published_profiles(guardrails: &Guardrails) -> Vec<PublishedIsolationProf
         object(profile.name.as_str(), &profile_resource(), (&**profile).into(), status)
     };
     guardrails.profiles.values().map(publish).collect()
+}
+
+/// The object of every check that is on, sorted by name.
+pub fn published_checks(guardrails: &Guardrails) -> Vec<PublishedPolicyCheck> {
+    let publish = |name: &str, description: &str, mode: Mode| {
+        let spec = PolicyCheckSpec {
+            description: description.to_owned(),
+            mode,
+        };
+        let status = PolicyCheckStatus {
+            observed_revision: guardrails.revision.to_string(),
+            conditions: Vec::new(),
+        };
+        object(name, &check_resource(), spec, status)
+    };
+    let checks = guardrails.checks.iter();
+    let mut objects: Vec<_> = checks
+        .map(|(check, mode)| publish(check.as_str(), check.description(), *mode))
+        .collect();
+    let requiring = guardrails
+        .segments
+        .iter()
+        .filter(|segment| !segment.require_isolation.is_empty());
+    if let Some(mode) = requiring.map(|segment| segment.mode).max() {
+        let description = "Members of a segment that no policy isolates any more.";
+        objects.push(publish(REQUIRE_ISOLATION, description, mode));
+    }
+    objects.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
+    objects
 }
 
 /// Why what stands in the ConfigMap is not in force.
@@ -324,6 +359,30 @@ mod tests {
         let json = serde_json::to_value(&segments[0]).expect("JSON");
         assert_eq!(json["apiVersion"], "ringfence.dev/v1alpha1");
         assert_eq!(json["spec"]["consent"], serde_json::json!({"namespace": "payments"}));
+    }
+
+    #[test]
+    fn each_check_that_is_on_is_published_by_the_name_that_waive_is_asked_on() {
+        let text = "{apiVersion: ringfence.dev/v1alpha1, kind: Guardrails, metadata: {name: default}, spec: {mode: Enforce, \
+                    checks: [{name: WideCIDR}, {name: HostAccess, mode: Warn}, {name: UnknownPort}]}}\n---\n\
+                    {apiVersion: ringfence.dev/v1alpha1, kind: Segment, metadata: {name: db}, spec: {mode: Warn, \
+                    requireIsolation: [Ingress], members: [{namespaces: [a], podSelector: {}}]}}\n";
+        let source = Source {
+            name: "a.yaml".to_owned(),
+            text: text.to_owned(),
+        };
+        let guardrails = compile(&[source]).expect("valid").guardrails;
+        let told: Vec<(String, Mode)> = published_checks(&guardrails)
+            .into_iter()
+            .map(|check| (check.metadata.name.unwrap_or_default(), check.spec.mode))
+            .collect();
+        let expected = [
+            ("HostAccess", Mode::Warn),
+            ("RequireIsolation", Mode::Warn),
+            ("UnknownPort", Mode::Warn),
+            ("WideCIDR", Mode::Enforce),
+        ];
+        assert_eq!(told, expected.map(|(name, mode)| (name.to_owned(), mode)));
     }
 
     #[test]

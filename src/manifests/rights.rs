@@ -84,7 +84,7 @@ fn reading() -> Vec<Right> {
             &["pods"],
             &READ,
             "Find the pods behind the addresses that a proxy dials, the pod that a binding or a connection is about, and \
-             count what already runs under a clause that a changed configuration adds.",
+             count what already runs under a clause that a changed configuration adds, and see whether a policy selects any.",
         ),
         read(
             "discovery.k8s.io",

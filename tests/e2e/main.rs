@@ -3,6 +3,7 @@
 
 mod borrowed;
 mod calls;
+mod checks;
 mod conditions;
 mod consent;
 mod cross;

@@ -8,7 +8,7 @@ use super::message;
 use super::policies::{self, Written};
 use crate::model::{
     Answer, Answers, Asked, Finding, Isolate, Isolated, Mode, Namespace, NamespaceName, ObjectReference, Owner,
-    Permission, Question, ReachedPod, Request, Scope, Snapshot, Target, Who,
+    Permission, Question, ReachedPod, Request, Running, Scope, Snapshot, Target, Who,
 };
 use crate::netpol::Policy;
 
@@ -169,6 +169,16 @@ impl<'c, 'r> Context<'c, 'r> {
         match self.ask(Question::Templates(reference), mode) {
             None => Known::Pending,
             Some(Answer::Templates(owners)) => Known::Yes(owners),
+            Some(Answer::Failed(why)) => Known::Failed(why.clone()),
+            Some(other) => Known::Failed(format!("the list was answered with {other:?}")),
+        }
+    }
+
+    /// What runs in a namespace, or would by a template there.
+    pub(super) fn running(&self, namespace: &NamespaceName, mode: Mode) -> Known<&'c [Running]> {
+        match self.ask(Question::Running(namespace.clone()), mode) {
+            None => Known::Pending,
+            Some(Answer::Running(running)) => Known::Yes(running),
             Some(Answer::Failed(why)) => Known::Failed(why.clone()),
             Some(other) => Known::Failed(format!("the list was answered with {other:?}")),
         }

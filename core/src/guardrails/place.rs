@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::problem::{Notice, Problem};
-use super::yaml::{Entry, Mark, Node, Value};
+use super::yaml::{Entry, Mark, Node};
 
 /// A source as it is read: its name, and its text shared by the problems that point into it.
 #[derive(Debug, Clone)]
@@ -95,17 +95,6 @@ impl<'a> Place<'a> {
     /// What stands there.
     pub(super) fn node(&self) -> Option<&'a Node> {
         self.node
-    }
-
-    /// How many items the list there has; none where there is no list.
-    pub(super) fn items(&self) -> usize {
-        self.node.map_or(0, |node| node.items().len())
-    }
-
-    /// Whether this text stands there.
-    pub(super) fn says(&self, expected: &str) -> bool {
-        self.node
-            .is_some_and(|node| matches!(&node.value, Value::Text(text) if text == expected))
     }
 
     /// `guardrails.yaml:3`, for messages that speak of another place.

@@ -13,6 +13,7 @@ mod placement;
 mod policy;
 mod question;
 mod request;
+mod running;
 mod since;
 mod snapshot;
 mod timestamp;
@@ -28,6 +29,7 @@ pub use placement::{ControllerReference, Controllers, Placement, PlacementKind, 
 pub use policy::{PolicyChange, PolicySpecText, PolicyText, PolicyWrite};
 pub use question::{Answer, Answers, Asked, ObjectReference, OwnedTemplate, Owner, Question, ReachedPod, Who};
 pub use request::{Action, Operation, Request, Subject, Target};
+pub use running::Running;
 pub use since::{RolloutSince, Since, fingerprint};
 pub use snapshot::{Namespace, Namespaces, Policies, Snapshot};
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -4,7 +4,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{ControllerReference, Isolate, Isolated, Mode, Namespace, NamespaceName, Permission, Target, Timestamp};
+use super::{
+    ControllerReference, Isolate, Isolated, Mode, Namespace, NamespaceName, Permission, Running, Target, Timestamp,
+};
 use crate::netpol::Policy;
 
 /// Something that a decision has to know.
@@ -21,6 +23,8 @@ pub enum Question {
     /// Every object of this resource in a namespace, each with the template it makes pods from, as they stand now. The
     /// reference's name is empty.
     Templates(ObjectReference),
+    /// What runs in this namespace, or would by a template there, as it stands now.
+    Running(NamespaceName),
     /// Whether the policies of this namespace's profile stand, each as it is in the profile: a read that began after the
     /// review arrived.
     Isolated(NamespaceName, Isolate),
@@ -110,6 +114,8 @@ pub enum Answer {
     Reached(Vec<ReachedPod>),
     /// To [`Question::Templates`].
     Templates(Vec<Owner>),
+    /// To [`Question::Running`]; each kind of pod once.
+    Running(Vec<Running>),
     /// To [`Question::Isolated`].
     Isolated(Isolated),
     /// To [`Question::Policies`]. Without those that are being deleted, which finalizers alone still hold up, and without
@@ -132,6 +138,7 @@ impl fmt::Display for Question {
             }
             Self::Reached(target) => write!(formatter, "read {target}"),
             Self::Templates(owner) => write!(formatter, "list {} of {}", owner.resource, owner.namespace),
+            Self::Running(namespace) => write!(formatter, "list what runs in {namespace}"),
             Self::Isolated(namespace, Isolate::Apply) => write!(formatter, "isolate namespace {namespace}"),
             Self::Policies(namespace) => write!(formatter, "list the NetworkPolicies of {namespace}"),
             Self::Isolated(namespace, Isolate::Look) => {

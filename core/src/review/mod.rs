@@ -9,6 +9,7 @@ mod owned;
 mod paths;
 mod policy;
 mod respond;
+mod running;
 mod same;
 mod spec;
 mod status;
@@ -23,6 +24,7 @@ pub use object::{HARMLESS_TEMPLATE_ANNOTATIONS, ROLLBACK_ANNOTATION};
 pub use owned::owner_of;
 pub use paths::{Shape, WRITE_PATHS, WritePath};
 pub use respond::{respond, respond_invalid, respond_patched};
+pub use running::running_of;
 pub use spec::Images;
 pub use webhook::{Failure, Webhook};
 

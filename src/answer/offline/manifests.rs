@@ -9,10 +9,10 @@ use k8s_openapi::api::core::v1;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use ringfence_core::guardrails::{Guardrails, Workload};
 use ringfence_core::model::{
-    Namespace, NamespaceName, Namespaces, ObjectReference, Owner, Policies, ReachedPod, Timestamp,
+    Namespace, NamespaceName, Namespaces, ObjectReference, Owner, Policies, ReachedPod, Running, Timestamp,
 };
 use ringfence_core::netpol::Policy;
-use ringfence_core::review::{Shape, WRITE_PATHS, owner_of};
+use ringfence_core::review::{Shape, WRITE_PATHS, owner_of, running_of};
 use serde_json::Value;
 
 use super::acceptance::{
@@ -22,6 +22,7 @@ use super::acceptance::{
 use super::document::{self, Document, Problem};
 use super::folder::File;
 use super::rbac::Rbac;
+use crate::answer::running::{KINDS, unique};
 use crate::audit::{Accounts, TOKEN_SECRET};
 use crate::manifests::{names, roles};
 
@@ -45,6 +46,7 @@ pub struct Manifests {
     pub accounts: Accounts,
     owners: HashMap<ObjectKey, Arc<Value>>,
     pods: HashMap<(NamespaceName, String), ReachedPod>,
+    running: Vec<(NamespaceName, Running)>,
     /// The configured kinds that make pods, beside the built-in ones: API group and plural resource.
     custom: BTreeSet<(String, String)>,
 }
@@ -162,6 +164,19 @@ impl Manifests {
             .collect()
     }
 
+    /// What runs in a namespace by these manifests, each kind of pod once.
+    pub fn running(&self, namespace: &NamespaceName) -> Vec<Running> {
+        let templates = KINDS.into_iter().flat_map(|(group, _, resource, template)| {
+            let asked = move |key: &ObjectKey| {
+                key.group == group && key.resource == resource && key.namespace == namespace.as_str()
+            };
+            let found = self.owners.iter().filter(move |(key, _)| asked(key));
+            found.filter_map(move |(_, object)| running_of(object, template))
+        });
+        let pods = self.running.iter().filter(|(of, _)| of == namespace);
+        unique(templates.chain(pods.map(|(_, running)| running.clone())))
+    }
+
     /// Every object of a resource in a namespace, as the reference names them.
     pub fn templates(&self, reference: &ObjectReference) -> Vec<Owner> {
         let asked = |key: &ObjectKey| {
@@ -244,6 +259,8 @@ impl Manifests {
                     name: metadata.name.unwrap_or_default(),
                     labels: metadata.labels.unwrap_or_default().into_iter().collect(),
                 };
+                let running = running_of(&document.value(), "");
+                self.running.extend(running.map(|running| (namespace.clone(), running)));
                 self.pods.insert((namespace, pod.name.clone()), pod);
             }
             (false, "NetworkPolicy") if document.api_version == NETWORK_POLICY => {

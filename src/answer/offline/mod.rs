@@ -69,6 +69,7 @@ impl Answerer for Offline {
                     }
                     Question::Owner(reference) => Answer::Owner(manifests.owner(reference)),
                     Question::Templates(reference) => Answer::Templates(manifests.templates(reference)),
+                    Question::Running(namespace) => Answer::Running(manifests.running(namespace)),
                     Question::Reached(target) => reached(&manifests, target),
                     Question::Policies(namespace) => Answer::Policies(manifests.policies_of(namespace)),
                     // What a namespace lacks ringfence applies: with these manifests applied its policies stand.

@@ -162,6 +162,7 @@ async fn questions_are_answered_round_by_round_and_the_decision_is_told() {
             Question::Owner(_) => Answer::Owner(None),
             Question::Reached(_) => Answer::Reached(Vec::new()),
             Question::Templates(_) => Answer::Templates(Vec::new()),
+            Question::Running(_) => Answer::Running(Vec::new()),
             Question::Policies(_) => Answer::Policies(Vec::new()),
             Question::Isolated(..) => Answer::Isolated(Isolated::Exempt),
         })

@@ -22,7 +22,9 @@ mod guarded;
 mod metadata_endpoint;
 mod missing_ports;
 mod opened;
+mod selects_nothing;
 mod sight;
+mod unknown_port;
 mod unowned_namespace_label;
 mod wide_cidr;
 mod world;
@@ -30,8 +32,9 @@ mod world_egress;
 mod world_ingress;
 
 use super::context::{Context, Held, Known};
+use super::unanswered;
 use crate::guardrails::CheckName;
-use crate::model::{Finding, Mode, Permission, Reason, RuleName};
+use crate::model::{Finding, Mode, Permission, Reason, RuleName, Running};
 
 pub(super) use self::opened::opened;
 use self::sight::{Breach, Sight, Standing};
@@ -45,7 +48,19 @@ pub struct Check {
     pub name: CheckName,
     /// What a policy does that it refuses: follows "may not".
     doing: &'static str,
-    find: fn(&Sight<'_>) -> Vec<Breach>,
+    find: Find,
+}
+
+/// How a check finds what it refuses.
+enum Find {
+    /// In what the policy says.
+    Said(fn(&Sight<'_>) -> Vec<Breach>),
+    /// In that and in what runs in its namespace.
+    Running {
+        /// Whether that has to be known.
+        asks: fn(&Sight<'_>) -> bool,
+        find: fn(&Sight<'_>, &[Running]) -> Vec<Breach>,
+    },
 }
 
 /// Every check on policies, in the order in which they are documented.
@@ -53,37 +68,53 @@ pub const CHECKS: &[Check] = &[
     Check {
         name: CheckName::WorldIngress,
         doing: "let in every source",
-        find: world_ingress::find,
+        find: Find::Said(world_ingress::find),
     },
     Check {
         name: CheckName::WorldEgress,
         doing: "let out to every destination",
-        find: world_egress::find,
+        find: Find::Said(world_egress::find),
     },
     Check {
         name: CheckName::AllNamespaces,
         doing: "name every namespace as a peer",
-        find: all_namespaces::find,
+        find: Find::Said(all_namespaces::find),
     },
     Check {
         name: CheckName::MissingPorts,
         doing: "leave ports open that it does not name",
-        find: missing_ports::find,
+        find: Find::Said(missing_ports::find),
     },
     Check {
         name: CheckName::WideCidr,
         doing: "name so wide a range of addresses",
-        find: wide_cidr::find,
+        find: Find::Said(wide_cidr::find),
     },
     Check {
         name: CheckName::MetadataEndpoint,
         doing: "let out to the metadata endpoint",
-        find: metadata_endpoint::find,
+        find: Find::Said(metadata_endpoint::find),
     },
     Check {
         name: CheckName::UnownedNamespaceLabel,
         doing: "trust a namespace label that others may copy",
-        find: unowned_namespace_label::find,
+        find: Find::Said(unowned_namespace_label::find),
+    },
+    Check {
+        name: CheckName::SelectsNothing,
+        doing: "stand without a pod that it selects",
+        find: Find::Running {
+            asks: selects_nothing::asks,
+            find: selects_nothing::find,
+        },
+    },
+    Check {
+        name: CheckName::UnknownPort,
+        doing: "name a port that no pod has",
+        find: Find::Running {
+            asks: unknown_port::asks,
+            find: unknown_port::find,
+        },
     },
 ];
 
@@ -105,13 +136,25 @@ pub(super) fn judge(context: &Context<'_, '_>) -> Vec<Finding> {
             let Some(mode) = guardrails.check_mode(check.name, namespace) else {
                 continue;
             };
-            found.extend(finding(context, check, mode, (check.find)(&sight)));
+            found.extend(finding(context, check, mode, &sight));
         }
     }
     found
 }
 
-fn finding(context: &Context<'_, '_>, check: &Check, mode: Mode, breaches: Vec<Breach>) -> Option<Finding> {
+fn finding(context: &Context<'_, '_>, check: &Check, mode: Mode, sight: &Sight<'_>) -> Option<Finding> {
+    let breaches = match check.find {
+        Find::Said(find) => find(sight),
+        Find::Running { asks, find } if asks(sight) => match context.running(&sight.policy.name.namespace, mode) {
+            Known::Pending => return None,
+            Known::Yes(running) => find(sight, running),
+            Known::Failed(why) => {
+                let doing = "be written before it is known what runs there";
+                return Some(unanswered(context, check.name.as_str(), mode, doing, &why));
+            }
+        },
+        Find::Running { find, .. } => find(sight, &[]),
+    };
     let (new, old): (Vec<_>, Vec<_>) = breaches
         .into_iter()
         .partition(|breach| breach.standing == Standing::New);

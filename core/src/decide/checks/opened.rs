@@ -125,8 +125,10 @@ fn how_much(policy: &Policy, direction: Direction, worse: &[Worse], told: Told) 
         1 => parts.push("1 selector of pods".to_owned()),
         more => parts.push(format!("{more} selectors of pods")),
     }
-    if v4 > 0 {
-        parts.push(format!("{v4} addresses"));
+    match v4 {
+        0 => {}
+        1 => parts.push("1 address".to_owned()),
+        more => parts.push(format!("{more} addresses")),
     }
     parts.extend(v6.map(|length| format!("IPv6 /{length}")));
     if everyone {

@@ -40,6 +40,7 @@ pub(super) enum Standing {
 pub(super) type Spot = (usize, Option<usize>);
 
 /// A rule that could let something pass.
+#[derive(Clone, Copy)]
 pub(super) struct SeenRule<'w> {
     direction: Direction,
     at: usize,
@@ -63,18 +64,14 @@ impl<'w> Sight<'w> {
         &self.guardrails.check_options
     }
 
+    /// As it stood; none where it is new.
+    pub(super) fn before(&self) -> Option<&'w Policy> {
+        self.written.before.as_ref()
+    }
+
     /// The rules of a direction; none of a policy that can never select a pod.
-    pub(super) fn rules(&self, direction: Direction) -> impl Iterator<Item = SeenRule<'w>> {
-        let rules = if self.policy.selects_nothing() {
-            &[]
-        } else {
-            self.policy.rules(direction).unwrap_or_default()
-        };
-        rules
-            .iter()
-            .enumerate()
-            .map(move |(at, rule)| SeenRule { direction, at, rule })
-            .filter(|seen| seen.rule.is_for_everyone() || seen.peers().next().is_some())
+    pub(super) fn rules(&self, direction: Direction) -> impl Iterator<Item = SeenRule<'w>> + use<'w> {
+        rules_of(self.policy, direction)
     }
 
     /// What a check refuses at these spots together. It is new where the write opens any of them.
@@ -97,6 +94,20 @@ impl<'w> Sight<'w> {
             },
         }
     }
+}
+
+/// The rules of a direction that could let something pass.
+pub(super) fn rules_of(policy: &Policy, direction: Direction) -> impl Iterator<Item = SeenRule<'_>> {
+    let rules = if policy.selects_nothing() {
+        &[]
+    } else {
+        policy.rules(direction).unwrap_or_default()
+    };
+    rules
+        .iter()
+        .enumerate()
+        .map(move |(at, rule)| SeenRule { direction, at, rule })
+        .filter(|seen| seen.rule.is_for_everyone() || seen.peers().next().is_some())
 }
 
 impl<'w> SeenRule<'w> {

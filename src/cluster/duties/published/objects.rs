@@ -16,9 +16,9 @@ use super::pods::Covered;
 use crate::cluster::configuration::{InForce, Standing, Trouble};
 use crate::isolate::{ProfileReport, Report};
 use crate::manifests::published::{
-    GUARDRAILS_NAME, GuardrailsStatus, IN_FORCE, IsolationProfileStatus, NotInForce, SegmentStatus,
-    guardrails_resource, profile_resource, published_guardrails, published_profiles, published_segments,
-    segment_resource,
+    GUARDRAILS_NAME, GuardrailsStatus, IN_FORCE, IsolationProfileStatus, NotInForce, SegmentStatus, check_resource,
+    guardrails_resource, profile_resource, published_checks, published_guardrails, published_profiles,
+    published_segments, segment_resource,
 };
 
 /// A kind that is published.
@@ -47,6 +47,11 @@ pub(super) const PUBLISHED: &[Row] = &[
         name: "isolationprofiles",
         resource: profile_resource,
         wanted: profiles,
+    },
+    Row {
+        name: "policychecks",
+        resource: check_resource,
+        wanted: checks,
     },
 ];
 
@@ -151,6 +156,11 @@ fn tell(status: &mut IsolationProfileStatus, counted: &ProfileReport) {
     status.failing = number(*failing);
     status.failing_namespaces.clone_from(failing_namespaces);
     status.missing_kinds.clone_from(missing_kinds);
+}
+
+fn checks(view: &View<'_>) -> Vec<Wanted> {
+    let objects = published_checks(&view.in_force.guardrails);
+    objects.iter().map(Wanted::of).collect()
 }
 
 fn guardrails(view: &View<'_>) -> Vec<Wanted> {
