@@ -384,9 +384,9 @@ fn subject_access_review(identity: &Identity<'_>, permission: &Permission) -> Su
             extra: (!extra.is_empty()).then_some(extra),
             resource_attributes: Some(ResourceAttributes {
                 verb: Some(verb.as_str().to_owned()),
-                group: Some((*group).to_owned()),
+                group: Some(group.to_string()),
                 version: Some("*".to_owned()),
-                resource: Some((*resource).to_owned()),
+                resource: Some(resource.to_string()),
                 name: present(name),
                 namespace: present(scope.namespace()),
                 ..ResourceAttributes::default()

@@ -202,10 +202,13 @@ mod tests {
                 ..asked.clone()
             },
             Permission {
-                resource: "policychecks",
+                resource: "policychecks".into(),
                 ..asked.clone()
             },
-            Permission { group: "", ..asked },
+            Permission {
+                group: "".into(),
+                ..asked
+            },
         ];
         for permission in &permissions {
             assert_eq!(

@@ -2,6 +2,7 @@
 //! nothing: what it prints is for `kubectl apply -f -`, by somebody whom RBAC lets.
 
 mod borrowers;
+mod target;
 
 use std::fmt;
 use std::io::Write as _;
@@ -14,13 +15,12 @@ use clap::Args;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
-use ringfence_core::decide::REQUIRE_ISOLATION;
-use ringfence_core::guardrails::documents::{CheckName, Consent as Consented};
+use ringfence_core::guardrails::documents::Consent as Consented;
 use ringfence_core::guardrails::{Guardrails, Source, compile};
-use ringfence_core::model::{
-    GROUP, NETWORKING, NamespaceName, ProfileName, Scope, SegmentName, Verb, is_dns_subdomain,
-};
+use ringfence_core::model::{NamespaceName, Scope, SegmentName, Verb};
+use ringfence_core::review::{Extent, Shape, WRITE_PATHS};
 
+use self::target::{Target, Word};
 use crate::manifests::grants::{self, Subject};
 use crate::manifests::names;
 use crate::manifests::published::{PublishedSegment, segment_resource};
@@ -37,14 +37,16 @@ Examples:
   ringfence grant connect networkpolicies/db -n payments --user mallory | kubectl apply -f -
   ringfence grant waive policychecks/HostAccess --cluster --group platform | kubectl apply -f -
   ringfence grant use isolationprofiles/none --cluster --group platform | kubectl apply -f -
+  ringfence grant manage ciliumnetworkpolicies.cilium.io -n web --group team-web | kubectl apply -f -
   ringfence grant configure guardrails/default --user olga | kubectl apply -f -")]
 pub(super) struct Arguments {
     /// What they may do: join, connect, enter or manage a segment; own one, which is to give these to others; cross what it
     /// is isolated from; join, connect or protect a NetworkPolicy that opted in to protection; waive a check; use or manage
-    /// an isolation profile; configure ringfence.
+    /// an isolation profile; manage policies that ringfence does not read; configure ringfence.
     #[arg(value_name = "VERB")]
     verb: Word,
-    /// On what: segments/NAME, networkpolicies/NAME, policychecks/NAME, isolationprofiles/NAME or guardrails/default.
+    /// On what: segments/NAME, networkpolicies/NAME, policychecks/NAME, isolationprofiles/NAME, guardrails/default, or a kind
+    /// of policy with its group, e.g. ciliumnetworkpolicies.cilium.io, with or without /NAME.
     #[arg(value_name = "RESOURCE/NAME")]
     target: Target,
     #[command(flatten)]
@@ -88,98 +90,9 @@ struct Consent {
     kubeconfig: Option<PathBuf>,
 }
 
-/// A verb, or `own`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Word {
-    Own,
-    Verb(Verb),
-}
-
-/// What a grant is on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Target {
-    Segment(SegmentName),
-    Policy(String),
-    Check(String),
-    Profile(ProfileName),
-    Guardrails,
-}
-
 /// The name of a namespace.
 #[derive(Debug, Clone)]
 pub(super) struct NamespaceArgument(pub(super) NamespaceName);
-
-impl FromStr for Word {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "own" {
-            return Ok(Self::Own);
-        }
-        let verbs = || {
-            SEGMENT_VERBS.iter().map(|(verb, _)| *verb).chain([
-                Verb::Cross,
-                Verb::Protect,
-                Verb::Waive,
-                Verb::Use,
-                Verb::Configure,
-            ])
-        };
-        verbs()
-            .find(|verb| verb.as_str() == text)
-            .map(Self::Verb)
-            .ok_or_else(|| {
-                let words: Vec<&str> = verbs().map(Verb::as_str).collect();
-                format!("use own, {}", words.join(", "))
-            })
-    }
-}
-
-impl FromStr for Target {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (resource, name) = text
-            .split_once('/')
-            .ok_or("write RESOURCE/NAME, e.g. segments/payments-db")?;
-        let resource = resource.strip_suffix(&format!(".{GROUP}")).unwrap_or(resource);
-        let networking = resource.strip_suffix(&format!(".{NETWORKING}"));
-        match (networking.unwrap_or(resource), name) {
-            ("networkpolicies" | "networkpolicy" | "netpol", name) if is_dns_subdomain(name) => {
-                Ok(Self::Policy(name.to_owned()))
-            }
-            ("networkpolicies" | "networkpolicy" | "netpol", name) => {
-                Err(format!("{name:?} is not the name of a NetworkPolicy"))
-            }
-            _ if networking.is_some() => Err(format!(
-                "nothing is granted on {resource:?}: write networkpolicies.{NETWORKING}/NAME"
-            )),
-            ("segments" | "segment", name) => SegmentName::new(name)
-                .map(Self::Segment)
-                .map_err(|error| error.to_string()),
-            ("policychecks" | "policycheck", name) => {
-                if name == REQUIRE_ISOLATION {
-                    return Ok(Self::Check(name.to_owned()));
-                }
-                // Spelled as in `spec.checks`.
-                let check = serde_json::from_value::<CheckName>(name.into());
-                check
-                    .map(|_| Self::Check(name.to_owned()))
-                    .map_err(|error| error.to_string())
-            }
-            // `none` and profiles that are yet to be configured are granted like any other.
-            ("isolationprofiles" | "isolationprofile", name) => ProfileName::new(name)
-                .map(Self::Profile)
-                .map_err(|error| error.to_string()),
-            ("guardrails", "default") => Ok(Self::Guardrails),
-            ("guardrails", _) => Err("the guardrails are called default: write guardrails/default".to_owned()),
-            (other, _) => Err(format!(
-                "nothing is granted on {other:?}: write segments/NAME, networkpolicies/NAME, policychecks/NAME, \
-                 isolationprofiles/NAME or guardrails/default"
-            )),
-        }
-    }
-}
 
 impl FromStr for NamespaceArgument {
     type Err = ringfence_core::model::InvalidName;
@@ -248,6 +161,11 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             "nobody owns a NetworkPolicy: who holds `join`, `connect` and `protect` on it and may write Roles in its \
              namespace may give them to others"
         ),
+        (Word::Verb(Verb::Manage), Target::Unread(plural, group, name)) => {
+            let scope = consent.said(&plural, &group)?;
+            grants::on_unread_policies((&plural, &group), name.as_deref(), scope, &subjects)?
+        }
+        (_, Target::Unread(..)) => bail!("on a policy that ringfence does not read there is `manage` alone"),
         (_, Target::Check(_)) => bail!("on a check there is `waive` alone"),
         (_, Target::Profile(_)) => bail!("on an isolation profile there are `use` and `manage`"),
         (_, Target::Guardrails) => bail!("on guardrails/default there is `configure` alone"),
@@ -322,6 +240,19 @@ impl Consent {
                     "say in which namespace NetworkPolicy {policy} stands: -n NAMESPACE, or --cluster for all of this name"
                 )
             }
+        }
+    }
+
+    /// The place that is said: of what is no segment nobody else knows it.
+    fn said(self, plural: &str, group: &str) -> anyhow::Result<Scope> {
+        let of_the_cluster = WRITE_PATHS
+            .iter()
+            .any(|row| (row.resource, row.group, row.shape) == (plural, group, Shape::UnreadPolicy(Extent::Cluster)));
+        match self.namespace {
+            _ if self.cluster => Ok(Scope::Cluster),
+            _ if of_the_cluster => bail!("{plural}.{group} are in no namespace: grant it with --cluster"),
+            Some(NamespaceArgument(namespace)) => Ok(Scope::Namespace(namespace)),
+            None => bail!("say where: --namespace NAMESPACE, or --cluster for every namespace"),
         }
     }
 

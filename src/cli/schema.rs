@@ -9,6 +9,7 @@ use ringfence_core::guardrails::documents::Kind;
 use ringfence_core::guardrails::schema;
 use schemars::{Schema, schema_for};
 
+use crate::audit::FindingRecord;
 use crate::record::DecisionRecord;
 
 /// What there is a schema of: its name on the command line, and the schema.
@@ -19,6 +20,7 @@ const SCHEMAS: &[Row] = &[
     ("segment", || schema(Kind::Segment)),
     ("isolationprofile", || schema(Kind::IsolationProfile)),
     ("decision", || schema_for!(DecisionRecord)),
+    ("duties", || schema_for!(FindingRecord)),
 ];
 
 fn names() -> PossibleValuesParser {
@@ -28,7 +30,7 @@ fn names() -> PossibleValuesParser {
 /// Arguments of `ringfence schema`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A kind of configuration, or `decision`: the records on stdout.
+    /// A kind of configuration; `decision`: the records of `ringfence serve`; `duties`: those of `ringfence audit sod`.
     #[arg(value_name = "KIND", ignore_case = true, value_parser = names())]
     kind: String,
 }

@@ -105,8 +105,8 @@ fn ownership_rules(segment: &SegmentName, bindings: &str, consent: &Scope) -> Ve
 pub fn configuration(namespace: &NamespaceName, subjects: &[Subject]) -> Result<String, Unwritable> {
     let permission = Permission {
         verb: Verb::Configure,
-        group: GROUP,
-        resource: "guardrails",
+        group: GROUP.into(),
+        resource: "guardrails".into(),
         name: "default".to_owned(),
         scope: Scope::Namespace(namespace.clone()),
     };
@@ -170,6 +170,35 @@ pub fn on_policy(
     )
 }
 
+/// Lets subjects write policies of a kind that ringfence does not read: the one of this name, or every one.
+pub fn on_unread_policies(
+    (resource, group): (&str, &str),
+    name: Option<&str>,
+    scope: Scope,
+    subjects: &[Subject],
+) -> Result<String, Unwritable> {
+    let place = match &scope {
+        Scope::Namespace(namespace) => format!("in namespace {namespace}"),
+        Scope::Cluster => "in every namespace".to_owned(),
+    };
+    let (which, role) = match name {
+        Some(name) => (
+            format!("the {resource} of {group} called {name}"),
+            format!("{resource}.{group}:{name}"),
+        ),
+        None => (
+            format!("every one of the {resource} of {group}"),
+            format!("{resource}.{group}"),
+        ),
+    };
+    let about = format!(
+        "Who is named below may write {which} {place}, as far as RBAC lets them: ringfence does not read what it opens. It gives \
+         no right to write by itself."
+    );
+    let permission = Permission::unread_policy(group, resource, name.unwrap_or_default(), scope);
+    unpublished(&permission, &role, &about, subjects)
+}
+
 /// A permission for which no role is published: with a role of its own, called after `on`, which only who holds it may make.
 fn unpublished(permission: &Permission, on: &str, about: &str, subjects: &[Subject]) -> Result<String, Unwritable> {
     let Permission {
@@ -185,9 +214,9 @@ fn unpublished(permission: &Permission, on: &str, about: &str, subjects: &[Subje
     };
     let role = format!("{}{on}:{verb}", roles::PREFIX);
     let right = PolicyRule {
-        api_groups: Some(vec![(*group).to_owned()]),
-        resources: Some(vec![(*resource).to_owned()]),
-        resource_names: Some(vec![name.clone()]),
+        api_groups: Some(vec![group.to_string()]),
+        resources: Some(vec![resource.to_string()]),
+        resource_names: (!name.is_empty()).then(|| vec![name.clone()]),
         verbs: vec![verb.as_str().to_owned()],
         non_resource_urls: None,
     };

@@ -268,8 +268,8 @@ impl FindingRecord {
             clause: clause.clone(),
             permission: permission.as_ref().map(|permission| PermissionRecord {
                 verb: permission.verb.as_str(),
-                group: text(permission.group),
-                resource: text(permission.resource),
+                group: text(&permission.group),
+                resource: text(&permission.resource),
                 name: text(&permission.name),
                 namespace: permission.scope.namespace().to_owned(),
             }),

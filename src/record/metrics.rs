@@ -110,7 +110,7 @@ impl Counted {
     fn resource(self) -> String {
         WRITE_PATHS
             .get(self.path)
-            .map_or_else(|| "other".to_owned(), WritePath::rule_resource)
+            .map_or_else(|| "other".to_owned(), WritePath::counted_resource)
     }
 }
 

@@ -67,6 +67,12 @@ fn every_finding_is_one_line_of_json() {
 }
 
 #[test]
+fn kinds_narrow_it() {
+    let text = found(&["--output", "json", "--kind", "HoldsBoth", "CanHoldBoth"]);
+    assert_eq!(text.lines().count(), 3, "{text}");
+}
+
+#[test]
 fn nothing_found_is_exit_code_0() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("it can be written");

@@ -4,3 +4,4 @@
 mod cluster;
 mod folder;
 mod parity;
+mod scale;

@@ -16,6 +16,8 @@ pub(crate) const TESS: &str = "tess";
 pub(crate) const NORA: &str = "nora";
 /// May create namespaces.
 pub(crate) const NATE: &str = "nate";
+/// May write the policies of other networks that hold for the whole cluster.
+pub(crate) const PETRA: &str = "petra";
 /// As mallory, and may impersonate the service accounts of kube-system.
 pub(crate) const IVAN: &str = "ivan";
 
@@ -25,7 +27,7 @@ pub(crate) struct Attack {
     /// Short and unique.
     pub(crate) name: String,
     /// The write path that it goes by, as [`path_name`](super::table::path_name) writes it.
-    pub(crate) path: &'static str,
+    pub(crate) path: String,
     /// Who attacks.
     pub(crate) user: &'static str,
     /// What is done.
@@ -93,10 +95,10 @@ pub(crate) enum Answered {
 }
 
 /// Begins a row: its name, the write path, who attacks.
-pub(crate) fn attack(name: impl Into<String>, path: &'static str, user: &'static str) -> Attack {
+pub(crate) fn attack(name: impl Into<String>, path: impl Into<String>, user: &'static str) -> Attack {
     Attack {
         name: name.into(),
-        path,
+        path: path.into(),
         user,
         does: String::new(),
         given: Vec::new(),

@@ -21,7 +21,7 @@ it, where it is refused and leaves nothing behind. Run them: `cargo test --test 
 
 The attackers: *mallory* has the built-in role `edit` in the namespaces of an attack, *ada* the built-in role `admin`;
 *tess* may do everything in them, with every verb there is; *nora* may use the proxies of nodes; *nate* may create
-namespaces; *ivan* has `edit` and may impersonate the service accounts of other namespaces. None holds a permission of the
+namespaces; *petra* may write the policies of other networks that hold for the whole cluster; *ivan* has `edit` and may impersonate the service accounts of other namespaces. None holds a permission of the
 segment or of the isolation profile.
 ";
 

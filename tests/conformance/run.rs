@@ -6,6 +6,8 @@ use std::io::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
+use serde_json::{Value, json};
+
 use super::attack::{Answered, Attack, Proof};
 use super::scene::{Answer, Scene};
 use super::world::{WITH, WITHOUT, World};
@@ -156,7 +158,7 @@ fn succeeds(scene: &Scene<'_>, row: &Attack) -> Result<(), String> {
 /// The attack is refused with these words, and what it would have changed is as before.
 fn fails(scene: &Scene<'_>, row: &Attack, words: &[&str]) -> Result<(), String> {
     let before = match &row.proof {
-        Proof::Seen(sight) => scene.look(sight)?,
+        Proof::Seen(sight) => scene.look(sight)?.map(lasting),
         Proof::Reached(_) => None,
     };
     let dialled = scene.world.listener.dialled();
@@ -171,7 +173,22 @@ fn fails(scene: &Scene<'_>, row: &Attack, words: &[&str]) -> Result<(), String> 
         return Err("refused, but the listener was dialled".to_owned());
     }
     match &row.proof {
-        Proof::Seen(sight) if scene.look(sight)? != before => Err(format!("refused, but {} changed", sight.path)),
+        Proof::Seen(sight) if scene.look(sight)?.map(lasting) != before => {
+            Err(format!("refused, but {} changed", sight.path))
+        }
         _ => Ok(()),
+    }
+}
+
+/// What is seen, without what others may write meanwhile: of whole objects in a list, as ringfence repairs them, only which
+/// they are and what they say.
+fn lasting(seen: Value) -> Value {
+    let of = |object: Value| match &object["metadata"]["uid"] {
+        Value::Null => object,
+        uid => json!({"uid": uid, "goes": object["metadata"]["deletionTimestamp"], "spec": object["spec"]}),
+    };
+    match seen {
+        Value::Array(list) => list.into_iter().map(of).collect(),
+        other => other,
     }
 }

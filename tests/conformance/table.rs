@@ -20,7 +20,7 @@ pub(crate) fn path_name(path: &WritePath) -> String {
 #[test]
 fn every_write_path_has_an_attack_and_every_attack_a_write_path() {
     let paths: BTreeSet<String> = WRITE_PATHS.iter().map(path_name).collect();
-    let attacked: BTreeSet<String> = attacks::all().iter().map(|row| row.path.to_owned()).collect();
+    let attacked: BTreeSet<String> = attacks::all().iter().map(|row| row.path.clone()).collect();
     assert_eq!(paths, attacked);
 }
 
@@ -52,7 +52,9 @@ fn the_api_server_serves_no_version_that_the_table_does_not_name() {
             ))
         })
         .collect();
-    let grouped = WRITE_PATHS.iter().filter(|path| !path.group.is_empty());
+    // Of some kinds every version is guarded.
+    let named = |path: &&WritePath| !path.group.is_empty() && path.versions != ["*"];
+    let grouped = WRITE_PATHS.iter().filter(named);
     for path in grouped {
         let versions = served.get(path.group).map(Vec::as_slice);
         assert_eq!(versions, Some(path.versions), "versions of {}", path_name(path));

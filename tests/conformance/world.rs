@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use ringfence_controlplane::{ControlPlane, Installation, Options, Ringfence, Shared, StartError, User, wait_until};
+use ringfence_controlplane::{
+    ControlPlane, Installation, Kind, Lives, Options, Ringfence, Shared, StartError, User, wait_until,
+};
 use serde_json::{Value, json};
 
-use super::attack::{ADA, IVAN, MALLORY, NATE, NORA, TESS};
+use super::attack::{ADA, IVAN, MALLORY, NATE, NORA, PETRA, TESS};
+use super::attacks::unread;
 use super::listener::Listener;
 use super::scene::PATIENCE;
 
@@ -62,10 +65,11 @@ pub(crate) static WITH: Shared<World> = Shared::new(|| World::start(Some(Path::n
 
 impl World {
     fn start(program: Option<&Path>) -> Result<Self, StartError> {
-        let users = [MALLORY, ADA, TESS, NORA, NATE, IVAN].map(User::new);
+        let users = [MALLORY, ADA, TESS, NORA, NATE, PETRA, IVAN].map(User::new);
         let cluster = ControlPlane::start(&Options::with_users(users))?;
         cluster.create_namespace("owners", &[]);
         grant_everywhere(&cluster);
+        bring_other_networks(&cluster);
         let ringfence = program
             .map(|program| Ringfence::start(&cluster, &Installation::of(program, GUARDRAILS)))
             .transpose()?;
@@ -120,6 +124,33 @@ fn grant_everywhere(cluster: &ControlPlane) {
     let borrow = json!([{"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["impersonate"]}]);
     bound_role(cluster, IVAN, &borrow);
 }
+
+/// Kinds of policies that ringfence does not read, those of namespaces in the built-in roles, as their networks' own roles do.
+fn bring_other_networks(cluster: &ControlPlane) {
+    let (kinds, _): (Vec<Kind<'_>>, Vec<_>) = unread::kinds().unzip();
+    let rules = |lives: Lives| -> Value {
+        let of = kinds.iter().filter(|kind| kind.lives == lives);
+        of.map(|kind| json!({"apiGroups": [kind.group], "resources": [kind.plural], "verbs": WRITES}))
+            .collect()
+    };
+    cluster.define(&kinds);
+    bound_role(cluster, PETRA, &rules(Lives::InTheCluster));
+    let own = json!({
+        "metadata": {"name": "networks", "labels": {"rbac.authorization.k8s.io/aggregate-to-edit": "true"}},
+        "rules": rules(Lives::InNamespaces),
+    });
+    let roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+    cluster.request("admin", "POST", roles).json(&own).send().ok();
+    // `admin` aggregates what `edit` says.
+    let aggregated = wait_until(PATIENCE, "the built-in roles to have them", || {
+        let role = cluster.request("admin", "GET", &format!("{roles}/admin")).send();
+        role.text.contains(kinds[0].plural).then_some(())
+    });
+    aggregated.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Every verb of RBAC that writes, and those that kubectl reads by.
+const WRITES: [&str; 7] = ["get", "list", "create", "update", "patch", "delete", "deletecollection"];
 
 fn role(cluster: &ControlPlane, name: &str, rules: &Value) {
     let role = json!({"metadata": {"name": name}, "rules": rules});

@@ -49,6 +49,26 @@ const PROOFS: &[Proof] = &[
         "vec![\"cross\", \"segments/ledger\", \"--cluster\"",
     ),
     proof(
+        "ringfence grant manage ciliumnetworkpolicies.cilium.io -n web --group team-web | kubectl apply -f -",
+        "tests/e2e/policies.rs",
+        "\"manage ciliumnetworkpolicies.cilium.io -n web --user ci\"",
+    ),
+    proof(
+        "ringfence audit sod",
+        "tests/audit/cluster.rs",
+        "fn exactly_those_who_could_are_named",
+    ),
+    proof(
+        "ringfence audit sod rbac/ --guardrails guardrails.yaml",
+        "tests/audit/folder.rs",
+        "fn guardrails_may_stand_elsewhere",
+    ),
+    proof(
+        "ringfence audit sod rbac/ --guardrails guardrails.yaml --kind HoldsBoth CanHoldBoth",
+        "tests/audit/folder.rs",
+        "&[\"--output\", \"json\", \"--kind\", \"HoldsBoth\", \"CanHoldBoth\"]",
+    ),
+    proof(
         "cargo run --release -- demo",
         "tests/demo.rs",
         "fn the_demo_tells_its_story_and_succeeds",

@@ -16,6 +16,7 @@ mod life;
 mod modes;
 mod outage;
 mod placements;
+mod policies;
 mod recipe;
 mod require_isolation;
 mod staleness;

@@ -33,6 +33,10 @@ pub(super) fn judge(context: &Context<'_, '_>) -> Vec<Finding> {
     let (Some(isolation), Some(mode)) = (&guardrails.isolation, guardrails.isolation_mode(namespace)) else {
         return Vec::new();
     };
+    // Profiles put nothing where there is no namespace.
+    if namespace.is_empty() {
+        return Vec::new();
+    }
     let writes = context.request.actions.iter().filter_map(|action| match action {
         Action::WritePolicy(write) => Some(write),
         _ => None,

@@ -71,9 +71,9 @@ fn grant(permission: &Permission, identity: &Identity<'_>) -> String {
         scope,
     } = permission;
     // Where a segment's owner consents is looked up; of other groups nobody but the permission says it.
-    let (target, place) = match (*group == GROUP, scope) {
-        (true, Scope::Namespace(_)) => ((*resource).to_owned(), String::new()),
-        (true, Scope::Cluster) => ((*resource).to_owned(), " --cluster".to_owned()),
+    let (target, place) = match (group == GROUP, scope) {
+        (true, Scope::Namespace(_)) => (resource.to_string(), String::new()),
+        (true, Scope::Cluster) => (resource.to_string(), " --cluster".to_owned()),
         (false, Scope::Namespace(namespace)) => (format!("{resource}.{group}"), format!(" -n {namespace}")),
         (false, Scope::Cluster) => (format!("{resource}.{group}"), " --cluster".to_owned()),
     };

@@ -25,6 +25,7 @@ mod segments;
 mod separation_of_duties;
 mod settle;
 mod unjudged;
+mod unread_policies;
 
 use std::cmp::Reverse;
 
@@ -137,6 +138,11 @@ pub const RULES: &[Rule] = &[
         name: checks::NAME,
         stage: Stage::Judge,
         judge: checks::judge,
+    },
+    Rule {
+        name: unread_policies::NAME,
+        stage: Stage::Judge,
+        judge: unread_policies::judge,
     },
     // Judges what those above let in.
     Rule {

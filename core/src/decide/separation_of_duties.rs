@@ -72,7 +72,7 @@ fn is_use(finding: &Finding) -> bool {
 /// What must not be held beside a permission, asked in the same place.
 fn apart_from(permission: &Permission) -> impl Iterator<Item = Permission> + '_ {
     let verbs: &[Verb] = match permission.verb {
-        _ if (permission.group, permission.resource) != (GROUP, "segments") => &[],
+        _ if (permission.group.as_ref(), permission.resource.as_ref()) != (GROUP, "segments") => &[],
         Verb::Join | Verb::Connect => &[Verb::Manage],
         Verb::Manage => &[Verb::Join, Verb::Connect],
         _ => &[],

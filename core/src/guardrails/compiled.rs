@@ -358,15 +358,13 @@ impl Guardrails {
     }
 
     /// Where a write of a policy can be denied: where isolation or a check on policies is enforced, where members of an enforced
-    /// segment or what it is kept apart from can be, and anywhere where opting in to protection is enforced. Elsewhere webhooks
-    /// for policies may fail open.
+    /// segment or what it is kept apart from can be, and anywhere where opting in to protection, or what is done with policies
+    /// that ringfence does not read, is enforced. Elsewhere webhooks for policies may fail open.
     pub fn enforced_on_policies(&self) -> EnforcedNamespaces {
         let enforcing = self.segments.iter().filter(|segment| segment.mode == Mode::Enforce);
         let (named, selected) =
             places(enforcing.flat_map(|segment| segment.members.iter().chain(&segment.isolated_from)));
-        let on_policies = |(name, mode): (&CheckName, &Mode)| *name != CheckName::HostAccess && *mode == Mode::Enforce;
-        let checked = self.checks.iter().any(on_policies);
-        let anywhere = selected || self.isolation_enforced() || checked || self.mode == Mode::Enforce;
+        let anywhere = selected || self.strictest([]) == Mode::Enforce;
         EnforcedNamespaces::within(self, named, anywhere)
     }
 }

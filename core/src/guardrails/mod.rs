@@ -16,6 +16,7 @@ mod problem;
 mod read;
 mod schema;
 mod shape;
+mod unread;
 mod unsupported;
 mod written;
 mod yaml;

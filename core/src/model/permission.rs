@@ -1,5 +1,6 @@
 //! [`Permission`]: what a rule asks RBAC for, as a SubjectAccessReview spells it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
@@ -23,7 +24,7 @@ pub enum Verb {
     Connect,
     /// Exec, attach, port-forward and their kin into members and clients.
     Enter,
-    /// Write what protects a segment.
+    /// Write what protects a segment, what isolates namespaces, or a policy that ringfence does not read.
     Manage,
     /// Open what `isolatedFrom` keeps apart.
     Cross,
@@ -85,10 +86,11 @@ pub struct Permission {
     /// What one wants to do.
     pub verb: Verb,
     /// API group of the resource, `ringfence.dev` for our own.
-    pub group: &'static str,
+    pub group: Cow<'static, str>,
     /// Plural resource, e.g. `segments`.
-    pub resource: &'static str,
-    /// Name of the object. Never empty: an empty name never matches a rule's resourceNames.
+    pub resource: Cow<'static, str>,
+    /// Name of the object. Empty for every one, which can be granted and is never asked: an empty name never matches a
+    /// rule's resourceNames.
     pub name: String,
     /// Where it is asked.
     pub scope: Scope,
@@ -102,8 +104,8 @@ impl Permission {
         }
         Self {
             verb,
-            group: GROUP,
-            resource: "segments",
+            group: GROUP.into(),
+            resource: "segments".into(),
             name: name.as_str().to_owned(),
             scope,
         }
@@ -113,8 +115,8 @@ impl Permission {
     pub fn policy(verb: Verb, name: &str, scope: Scope) -> Self {
         Self {
             verb,
-            group: NETWORKING,
-            resource: "networkpolicies",
+            group: NETWORKING.into(),
+            resource: "networkpolicies".into(),
             name: name.to_owned(),
             scope,
         }
@@ -124,8 +126,8 @@ impl Permission {
     pub fn waive(check: &str) -> Self {
         Self {
             verb: Verb::Waive,
-            group: GROUP,
-            resource: "policychecks",
+            group: GROUP.into(),
+            resource: "policychecks".into(),
             name: check.to_owned(),
             scope: Scope::Cluster,
         }
@@ -135,29 +137,43 @@ impl Permission {
     pub fn profile(verb: Verb, profile: &str) -> Self {
         Self {
             verb,
-            group: GROUP,
-            resource: "isolationprofiles",
+            group: GROUP.into(),
+            resource: "isolationprofiles".into(),
             name: profile.to_owned(),
             scope: Scope::Cluster,
         }
     }
 
+    /// The permission to write a policy of a kind that ringfence does not read: asked on the kind itself.
+    pub fn unread_policy(group: &str, resource: &str, name: &str, scope: Scope) -> Self {
+        Self {
+            verb: Verb::Manage,
+            group: group.to_owned().into(),
+            resource: resource.to_owned().into(),
+            name: name.to_owned(),
+            scope,
+        }
+    }
+
+    /// `segments.ringfence.dev/payments-db`, as RBAC and kubectl name it.
+    fn target(&self) -> String {
+        let Self {
+            group, resource, name, ..
+        } = self;
+        if name.is_empty() {
+            format!("{resource}.{group}")
+        } else {
+            format!("{resource}.{group}/{name}")
+        }
+    }
+
     /// The `kubectl auth can-i` line that answers what ringfence answers, for the one who runs it.
     pub fn can_i(&self) -> String {
-        let Self {
-            verb,
-            group,
-            resource,
-            name,
-            scope,
-        } = self;
+        let Self { verb, scope, .. } = self;
+        let target = self.target();
         match scope {
-            Scope::Namespace(namespace) => {
-                format!("kubectl auth can-i {verb} {resource}.{group}/{name} -n {namespace}")
-            }
-            Scope::Cluster => {
-                format!("kubectl auth can-i {verb} {resource}.{group}/{name} --all-namespaces")
-            }
+            Scope::Namespace(namespace) => format!("kubectl auth can-i {verb} {target} -n {namespace}"),
+            Scope::Cluster => format!("kubectl auth can-i {verb} {target} --all-namespaces"),
         }
     }
 }
@@ -165,14 +181,8 @@ impl Permission {
 impl fmt::Display for Permission {
     /// `connect segments.ringfence.dev/payments-db in payments` (or `at the cluster`).
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            verb,
-            group,
-            resource,
-            name,
-            scope,
-        } = self;
-        write!(formatter, "{verb} {resource}.{group}/{name} ")?;
+        let Self { verb, scope, .. } = self;
+        write!(formatter, "{verb} {} ", self.target())?;
         match scope {
             Scope::Namespace(namespace) => write!(formatter, "in {namespace}"),
             Scope::Cluster => formatter.write_str("at the cluster"),

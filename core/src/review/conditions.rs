@@ -2,7 +2,7 @@
 //! or take a policy out of force, passes by at the API server and costs nothing.
 
 use super::object::{HARMLESS_TEMPLATE_ANNOTATIONS, ROLLBACK_ANNOTATION};
-use crate::guardrails::{MANAGED_BY, RESERVED_PREFIX, SETTLE_GATE};
+use crate::guardrails::SETTLE_GATE;
 
 /// Which requests of a path reach us: what cannot change a placement passes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum Condition {
     /// A policy that comes, goes, or changes in what it says or in what keeps it in force. What the namespace controller
     /// deletes with the namespace passes by, so that a namespace goes also while nobody answers.
     PolicyChanges,
+    /// A policy of a kind that ringfence does not read that comes, goes, or changes in anything but its status.
+    UnreadPolicyChanges,
     /// A Binding that carries labels beyond the topology that the API server copies from the node.
     BindingLabels,
 }
@@ -40,6 +42,7 @@ impl Condition {
             )),
             Self::LabelChanges => Some(format!("request.operation != \"UPDATE\" || {LABELS_DIFFER}")),
             Self::PolicyChanges => Some(policy_changes()),
+            Self::UnreadPolicyChanges => Some(unread_policy_changes()),
             Self::BindingLabels => Some(
                 "object.metadata.?labels.orValue({}).exists(k, !(k in [\"topology.kubernetes.io/zone\", \
                  \"topology.kubernetes.io/region\"]))"
@@ -128,24 +131,14 @@ fn policy_changes() -> String {
     )
 }
 
-/// Which requests of a kind of policy that ringfence does not read reach us, as a CEL expression: of its objects those that
-/// a profile brings, or that say so, where anything but their status changes.
-pub fn injected_changes() -> String {
-    let ours = |object: &str| {
-        format!(
-            "{object}.metadata.?name.orValue(\"\").startsWith(\"{RESERVED_PREFIX}\") || \
-             {object}.metadata.?labels[?\"{}\"].orValue(\"\") == \"{}\"",
-            MANAGED_BY.0, MANAGED_BY.1
-        )
-    };
+/// Which requests of a kind of policy that ringfence does not read reach us, as a CEL expression: those that change anything
+/// but its status. Where such a kind says what it says is its own: Cilium's has `specs` beside `spec`.
+pub fn unread_policy_changes() -> String {
     let matters = "!(k in [\"metadata\", \"status\"])";
     format!(
         "{NOT_WITH_ITS_NAMESPACE} && \
-         ((request.operation != \"DELETE\" && ({})) || (request.operation != \"CREATE\" && ({}))) && \
          (request.operation != \"UPDATE\" || object.exists(k, {matters} && object[?k] != oldObject[?k]) || \
          oldObject.exists(k, {matters} && !(k in object)) || {})",
-        ours("object"),
-        ours("oldObject"),
         policy_metadata_changes()
     )
 }

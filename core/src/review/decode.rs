@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::means;
 use super::object::{Content, Object, ObjectSeed, Pointer, once};
-use super::paths::{self, About, Known, Shape};
+use super::paths::{self, About, Extent, Known, Shape};
 use super::text::Text;
 use crate::guardrails::{Guardrails, PolicyKind, Workload};
 use crate::model::{Extra, Identity, Operation, Request};
@@ -244,7 +244,7 @@ fn content(path: Known<'_>) -> Option<Content<'_>> {
             Shape::Pod | Shape::EphemeralContainers => Some(Content::Pod),
             Shape::Template(pointer) => Some(Content::Templates(Pointer::Built(pointer))),
             Shape::Namespace | Shape::Binding => Some(Content::Metadata),
-            Shape::NetworkPolicy => Some(Content::Policy),
+            Shape::NetworkPolicy | Shape::UnreadPolicy(_) => Some(Content::Policy),
             Shape::PodConnection | Shape::PodProxy | Shape::ServiceProxy | Shape::NodeProxy => None,
         },
     }
@@ -342,7 +342,7 @@ fn into_request<'a>(mut wire: Wire<'a, '_>, uid: Cow<'a, str>) -> Result<Request
     let (subject, actions) = match wire.path {
         Some(Known::Built(path)) if path.operations.contains(&operation) => means::built(&mut wire, path, operation)?,
         Some(Known::Policy(policy)) if operation != Operation::Connect => {
-            means::policy(&mut wire, Cow::Owned(policy.kind.clone()), operation)?
+            means::policy(&mut wire, Cow::Owned(policy.kind.clone()), operation, Extent::Namespace)?
         }
         Some(Known::Configured(workload)) if matches!(operation, Operation::Create | Operation::Update) => {
             means::configured(&mut wire, &workload.resource, operation)?

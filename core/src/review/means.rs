@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::decode::Wire;
 use super::object::{Object, Rollback, Template, display_name};
-use super::paths::{Shape, WritePath};
+use super::paths::{Extent, Shape, WritePath};
 use super::policy;
 use super::status;
 use super::target;
@@ -32,8 +32,10 @@ pub(super) fn built<'a>(wire: &mut Wire<'a, '_>, path: &'static WritePath, opera
     if operation == Operation::Connect {
         return connection(wire, kind, path.shape);
     }
-    if path.shape == Shape::NetworkPolicy {
-        return policy(wire, kind, operation);
+    match path.shape {
+        Shape::NetworkPolicy => return policy(wire, kind, operation, Extent::Namespace),
+        Shape::UnreadPolicy(extent) => return policy(wire, kind, operation, extent),
+        _ => {}
     }
     let Written {
         subject,
@@ -53,9 +55,12 @@ pub(super) fn built<'a>(wire: &mut Wire<'a, '_>, path: &'static WritePath, opera
         Shape::Template(_) if path.resource == "controllerrevisions" => revision(object, &controllers),
         Shape::Template(_) if path.resource == "deployments" => deployment(object, old, &controllers),
         Shape::Template(_) => templates(object, old, &controllers),
-        Shape::NetworkPolicy | Shape::PodConnection | Shape::PodProxy | Shape::ServiceProxy | Shape::NodeProxy => {
-            Vec::new()
-        }
+        Shape::NetworkPolicy
+        | Shape::UnreadPolicy(_)
+        | Shape::PodConnection
+        | Shape::PodProxy
+        | Shape::ServiceProxy
+        | Shape::NodeProxy => Vec::new(),
     };
     Ok((subject, actions))
 }
@@ -73,7 +78,12 @@ pub(super) fn configured<'a>(wire: &mut Wire<'a, '_>, resource: &str, operation:
 }
 
 /// A write of a policy. A deletion has no object, and one of a collection no name either: both stand in the old one.
-pub(super) fn policy<'a>(wire: &mut Wire<'a, '_>, kind: Cow<'a, str>, operation: Operation) -> Meaning<'a> {
+pub(super) fn policy<'a>(
+    wire: &mut Wire<'a, '_>,
+    kind: Cow<'a, str>,
+    operation: Operation,
+    extent: Extent,
+) -> Meaning<'a> {
     let (object, old) = (wire.object.take(), wire.old_object.take());
     let (after, before) = match operation {
         Operation::Create => (Some(object.ok_or("object")), None),
@@ -86,7 +96,7 @@ pub(super) fn policy<'a>(wire: &mut Wire<'a, '_>, kind: Cow<'a, str>, operation:
         before.transpose().map_err(missing)?,
     );
     let namespace = wire.namespace.0.clone();
-    if namespace.is_empty() {
+    if namespace.is_empty() && extent == Extent::Namespace {
         return Err(format!("{} of {kind} without a namespace", operation.as_str()));
     }
     let standing = after.as_ref().or(before.as_ref()).map(|object| &object.metadata);

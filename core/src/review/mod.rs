@@ -18,11 +18,11 @@ mod text;
 mod webhook;
 mod written;
 
-pub use conditions::{Condition, injected_changes, template_changes};
+pub use conditions::{Condition, template_changes, unread_policy_changes};
 pub use decode::{CustomKinds, Undecodable, decode};
 pub use object::{HARMLESS_TEMPLATE_ANNOTATIONS, ROLLBACK_ANNOTATION};
 pub use owned::owner_of;
-pub use paths::{Shape, WRITE_PATHS, WritePath};
+pub use paths::{Extent, Shape, WRITE_PATHS, WritePath};
 pub use respond::{respond, respond_invalid, respond_patched};
 pub use running::running_of;
 pub use spec::Images;

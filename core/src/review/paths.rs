@@ -44,6 +44,8 @@ pub enum Shape {
     Namespace,
     /// A NetworkPolicy, with what it says.
     NetworkPolicy,
+    /// A policy of a kind that ringfence does not read, with its text.
+    UnreadPolicy(Extent),
     /// A Binding, whose labels are laid over the pod's.
     Binding,
     /// A pod that gets an ephemeral container.
@@ -58,6 +60,22 @@ pub enum Shape {
     NodeProxy,
 }
 
+/// How far a policy reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// The pods of its own namespace.
+    Namespace,
+    /// Pods of any namespace: it lives in none.
+    Cluster,
+}
+
+impl Shape {
+    /// Whether it lives in no namespace and is none: no namespaceSelector says anything about it.
+    pub fn is_in_no_namespace(self) -> bool {
+        matches!(self, Self::NodeProxy | Self::UnreadPolicy(Extent::Cluster))
+    }
+}
+
 impl WritePath {
     /// `pods`, `pods/status`: as webhook rules spell it.
     pub fn rule_resource(&self) -> String {
@@ -65,6 +83,14 @@ impl WritePath {
             self.resource.to_owned()
         } else {
             format!("{}/{}", self.resource, self.subresource)
+        }
+    }
+
+    /// As it is told where several groups have a resource of that name: `ciliumnetworkpolicies.cilium.io`.
+    pub fn counted_resource(&self) -> String {
+        match self.shape {
+            Shape::UnreadPolicy(_) => format!("{}.{}", self.resource, self.group),
+            _ => self.rule_resource(),
         }
     }
 
@@ -113,7 +139,7 @@ const fn path(
 ) -> WritePath {
     let webhook = match shape {
         Shape::Namespace => Webhook::Namespaces,
-        Shape::NetworkPolicy => Webhook::NetworkPolicies,
+        Shape::NetworkPolicy | Shape::UnreadPolicy(_) => Webhook::NetworkPolicies,
         _ => Webhook::Workloads,
     };
     let (resource, subresource) = resource;
@@ -145,6 +171,32 @@ const fn connection(resource: &'static str, subresource: &'static str, shape: Sh
         Condition::Always,
         doc,
     )
+}
+
+/// A kind of policy that ringfence does not read. Whatever version is served, it is guarded.
+const fn unread(group: &'static str, resource: &'static str, kind: &'static str, extent: Extent) -> WritePath {
+    let doc = match extent {
+        Extent::Namespace => {
+            "What it says is not read: it may open, or close, anything in its namespace. Needs `manage` on the kind there; at the \
+             cluster where there may be members of a segment whose owner consents elsewhere. Its status is free."
+        }
+        Extent::Cluster => {
+            "What it says is not read: it may open, or close, anything in any namespace. Needs `manage` on the kind at the \
+             cluster. Its status is free."
+        }
+    };
+    WritePath {
+        group,
+        versions: &["*"],
+        ..path(
+            (resource, ""),
+            CREATE_UPDATE_DELETE,
+            Shape::UnreadPolicy(extent),
+            kind,
+            Condition::UnreadPolicyChanges,
+            doc,
+        )
+    }
 }
 
 /// Every path, one row each.
@@ -309,6 +361,67 @@ pub const WRITE_PATHS: &[WritePath] = &[
              the namespace never comes.",
         )
     },
+    unread(
+        "cilium.io",
+        "ciliumnetworkpolicies",
+        "CiliumNetworkPolicy",
+        Extent::Namespace,
+    ),
+    unread(
+        "cilium.io",
+        "ciliumclusterwidenetworkpolicies",
+        "CiliumClusterwideNetworkPolicy",
+        Extent::Cluster,
+    ),
+    unread(
+        "projectcalico.org",
+        "networkpolicies",
+        "NetworkPolicy",
+        Extent::Namespace,
+    ),
+    unread(
+        "projectcalico.org",
+        "globalnetworkpolicies",
+        "GlobalNetworkPolicy",
+        Extent::Cluster,
+    ),
+    unread(
+        "crd.projectcalico.org",
+        "networkpolicies",
+        "NetworkPolicy",
+        Extent::Namespace,
+    ),
+    unread(
+        "crd.projectcalico.org",
+        "globalnetworkpolicies",
+        "GlobalNetworkPolicy",
+        Extent::Cluster,
+    ),
+    unread("crd.antrea.io", "networkpolicies", "NetworkPolicy", Extent::Namespace),
+    unread(
+        "crd.antrea.io",
+        "clusternetworkpolicies",
+        "ClusterNetworkPolicy",
+        Extent::Cluster,
+    ),
+    unread(
+        "policy.networking.k8s.io",
+        "adminnetworkpolicies",
+        "AdminNetworkPolicy",
+        Extent::Cluster,
+    ),
+    unread(
+        "policy.networking.k8s.io",
+        "baselineadminnetworkpolicies",
+        "BaselineAdminNetworkPolicy",
+        Extent::Cluster,
+    ),
+    unread(
+        "policy.networking.k8s.io",
+        "clusternetworkpolicies",
+        "ClusterNetworkPolicy",
+        Extent::Cluster,
+    ),
     connection(
         "pods",
         "exec",

@@ -252,11 +252,38 @@ mod tests {
         assert_eq!(error.uid.as_deref(), Some("1"));
     }
 
+    /// Of other networks' policies only what they say beside their status counts, wherever it stands.
+    #[rstest]
+    #[case::namespaced("cilium.io", "ciliumnetworkpolicies", "web", true)]
+    #[case::of_the_cluster("policy.networking.k8s.io", "adminnetworkpolicies", "", true)]
+    #[case::without_its_namespace("crd.antrea.io", "networkpolicies", "", false)]
+    fn what_is_not_read_is_compared(
+        #[case] group: &str,
+        #[case] resource: &str,
+        #[case] namespace: &str,
+        #[case] decodes: bool,
+    ) {
+        let mut new = policy();
+        new["specs"] = json!([{"endpointSelector": {}}]);
+        new["status"] = json!({"derivativePolicies": {}});
+        let body = body("UPDATE", &new, &policy())
+            .replace("networking.k8s.io", group)
+            .replace("networkpolicies", resource)
+            .replace(r#""namespace":"web""#, &format!(r#""namespace":"{namespace}""#));
+        let request = decode(body.as_bytes(), CustomKinds::default());
+        assert_eq!(request.is_ok(), decodes, "{request:?}");
+        if let Ok(request) = request {
+            assert_eq!(written(&request).changes, [PolicyChange::Content]);
+            assert_eq!((request.group.as_ref(), request.resource.as_ref()), (group, resource));
+            assert_eq!(request.subject.namespace, namespace);
+        }
+    }
+
     #[test]
     fn a_configured_kind_is_read_and_another_of_its_group_is_not() {
         let policies = [PolicyKind {
             group: "cilium.io".to_owned(),
-            kind: "CiliumNetworkPolicy".to_owned(),
+            kind: "CiliumLocalPolicy".to_owned(),
         }];
         let custom = CustomKinds {
             policies: &policies,
@@ -271,8 +298,8 @@ mod tests {
             let request = decode(body.as_bytes(), custom).expect("decodes");
             (request.subject.kind.to_string(), request.actions.len())
         };
-        assert_eq!(read("CiliumNetworkPolicy", ""), ("CiliumNetworkPolicy".to_owned(), 1));
+        assert_eq!(read("CiliumLocalPolicy", ""), ("CiliumLocalPolicy".to_owned(), 1));
         assert_eq!(read("CiliumEndpoint", ""), ("object".to_owned(), 0));
-        assert_eq!(read("CiliumNetworkPolicy", "status"), ("object".to_owned(), 0));
+        assert_eq!(read("CiliumLocalPolicy", "status"), ("object".to_owned(), 0));
     }
 }

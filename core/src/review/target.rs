@@ -27,6 +27,7 @@ pub(super) fn of(shape: Shape, namespace: &str, name: &str) -> Option<Target> {
         | Shape::Template(_)
         | Shape::Namespace
         | Shape::NetworkPolicy
+        | Shape::UnreadPolicy(_)
         | Shape::Binding
         | Shape::EphemeralContainers => None,
     }

@@ -2,6 +2,8 @@ use rstest::rstest;
 
 use super::*;
 
+const CILIUM: (&str, &str) = ("ciliumnetworkpolicies", "cilium.io");
+
 fn payments() -> Scope {
     Scope::Namespace(NamespaceName::new("payments").expect("a valid name"))
 }
@@ -61,6 +63,8 @@ fn what_no_role_is_published_for_brings_its_own() {
         crossing(&SegmentName::new("payments-db").expect("a valid name"), &subjects),
         waiver("HostAccess", &subjects),
         on_profile(Verb::Use, &none, &subjects),
+        on_unread_policies(CILIUM, Some("open"), payments(), &subjects),
+        on_unread_policies(CILIUM, None, Scope::Cluster, &subjects),
     ];
     insta::assert_snapshot!(texts.map(|text| text.expect("can be written")).join("\n"));
 }

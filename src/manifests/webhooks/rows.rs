@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::admissionregistration::v1::{MatchCondition, RuleWithOperations};
 use ringfence_core::guardrails::{EnforcedNamespaces, Guardrails, PolicyKind, Workload};
 use ringfence_core::model::Operation;
-use ringfence_core::review::{Shape, WRITE_PATHS, Webhook, WritePath, injected_changes};
+use ringfence_core::review::{Extent, Shape, WRITE_PATHS, Webhook, WritePath, unread_policy_changes};
 
 use super::{Entry, Side};
 
@@ -16,14 +16,15 @@ pub(super) enum Row<'g> {
     Built(&'static WritePath),
     /// A custom kind that makes pods.
     Custom(&'g Workload),
-    /// The kinds of policies of a group that profiles bring. Only discovery knows their plurals, so the rule has the whole
-    /// group and the condition lets everything else pass by.
+    /// The kinds of policies of a group that profiles bring, but those of the table. Only discovery knows their plurals, so
+    /// the rule has the whole group and the condition lets everything else pass by.
     Policies(&'g str, Vec<&'g str>),
 }
 
-/// A namespaceSelector says nothing about what is in no namespace (a node): that goes to one side alone.
+/// A namespaceSelector says nothing about what is in no namespace (a node, a policy of the whole cluster): that goes to one
+/// side alone.
 pub(super) fn rows<'g>(entry: &Entry, guardrails: &'g Guardrails, enforced: &EnforcedNamespaces) -> Vec<Row<'g>> {
-    let side_of_nodes = if enforced.is_nowhere() {
+    let side_of_the_cluster = if enforced.is_nowhere() {
         Side::Open
     } else {
         Side::Closed
@@ -31,7 +32,7 @@ pub(super) fn rows<'g>(entry: &Entry, guardrails: &'g Guardrails, enforced: &Enf
     let built = WRITE_PATHS
         .iter()
         .filter(|row| row.webhook == entry.rows)
-        .filter(|row| row.shape != Shape::NodeProxy || entry.side == side_of_nodes)
+        .filter(|row| !row.shape.is_in_no_namespace() || entry.side == side_of_the_cluster)
         .map(Row::Built);
     let custom = match entry.rows {
         Webhook::Workloads => guardrails.workloads.iter().map(Row::Custom).collect(),
@@ -45,12 +46,21 @@ pub(super) fn rows<'g>(entry: &Entry, guardrails: &'g Guardrails, enforced: &Enf
 fn policies(kinds: &[PolicyKind]) -> Vec<Row<'_>> {
     let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for PolicyKind { group, kind } in kinds {
-        groups.entry(group).or_default().push(kind);
+        if unread(group).all(|row| row.kind != kind) {
+            groups.entry(group).or_default().push(kind);
+        }
     }
     groups
         .into_iter()
         .map(|(group, kinds)| Row::Policies(group, kinds))
         .collect()
+}
+
+/// The rows of a group's policies that ringfence does not read.
+fn unread(group: &str) -> impl Iterator<Item = &'static WritePath> {
+    WRITE_PATHS
+        .iter()
+        .filter(move |row| row.group == group && matches!(row.shape, Shape::UnreadPolicy(_)))
 }
 
 /// Rows that share group, versions, operations and scope are one rule.
@@ -111,12 +121,7 @@ impl Row<'_> {
     pub(super) fn condition(&self, position: usize) -> Option<MatchCondition> {
         match self {
             Self::Built(row) => {
-                let parts = [row.resource, row.subresource];
-                let name = parts
-                    .into_iter()
-                    .filter(|part| !part.is_empty())
-                    .collect::<Vec<_>>()
-                    .join("-");
+                let name = row.counted_resource().replace('/', "-");
                 Some(guarded(
                     name,
                     [row.group, row.resource, row.subresource],
@@ -130,13 +135,18 @@ impl Row<'_> {
                 Some(guarded(format!("custom-{position}"), [group, resource, ""], &condition))
             }
             Self::Policies(group, kinds) => {
-                let kinds: Vec<String> = kinds.iter().map(|kind| format!("\"{kind}\"")).collect();
+                let quoted = |word: &str| format!("\"{word}\"");
+                let kinds: Vec<String> = kinds.iter().map(|kind| quoted(kind)).collect();
+                // Those of the table have conditions of their own.
+                let others: Vec<String> = unread(group).map(|row| quoted(row.resource)).collect();
                 Some(MatchCondition {
                     name: format!("policies-{position}"),
                     expression: format!(
-                        "request.resource.group != \"{group}\" || (request.kind.kind in [{}] && {})",
+                        "request.resource.group != \"{group}\" || request.resource.resource in [{}] || \
+                         (request.kind.kind in [{}] && {})",
+                        others.join(", "),
                         kinds.join(", "),
-                        injected_changes()
+                        unread_policy_changes()
                     ),
                 })
             }
@@ -146,10 +156,11 @@ impl Row<'_> {
 
 fn scope(shape: Shape) -> &'static str {
     match shape {
-        Shape::Namespace | Shape::NodeProxy => "Cluster",
+        Shape::Namespace | Shape::NodeProxy | Shape::UnreadPolicy(Extent::Cluster) => "Cluster",
         Shape::Pod
         | Shape::Template(_)
         | Shape::NetworkPolicy
+        | Shape::UnreadPolicy(Extent::Namespace)
         | Shape::Binding
         | Shape::EphemeralContainers
         | Shape::PodConnection

@@ -1,7 +1,7 @@
 use ringfence_core::guardrails::{PolicyKind, Source, Workload, compile};
 use ringfence_core::labels::{Labels, Operator, Requirement, Selector};
-use ringfence_core::model::Operation;
-use ringfence_core::review::{Shape, WRITE_PATHS, WritePath};
+use ringfence_core::model::{Mode, Operation};
+use ringfence_core::review::{Extent, Shape, WRITE_PATHS, WritePath};
 
 use super::*;
 
@@ -100,7 +100,7 @@ fn reached<'w>(
             && among(&rule.resources, &resource)
             && among(&rule.operations, operation.as_str())
     };
-    let in_no_namespace = row.shape == Shape::NodeProxy;
+    let in_no_namespace = row.shape.is_in_no_namespace();
     webhooks
         .iter()
         .filter(|webhook| webhook.rules.iter().flatten().any(|rule| has(&rule)))
@@ -134,10 +134,22 @@ fn every_request_reaches_exactly_one_webhook_and_fails_closed_only_where_somethi
                 };
                 let deniable = match row.shape {
                     Shape::Namespace => guardrails.enforced_on_namespaces().contains(namespace),
-                    Shape::NetworkPolicy => guardrails.enforced_on_policies().contains(namespace),
+                    Shape::NetworkPolicy | Shape::UnreadPolicy(Extent::Namespace) => {
+                        guardrails.enforced_on_policies().contains(namespace)
+                    }
+                    Shape::UnreadPolicy(Extent::Cluster) => !guardrails.enforced_on_policies().is_nowhere(),
                     Shape::NodeProxy => !guardrails.enforced().is_nowhere(),
                     _ => guardrails.enforced().contains(namespace),
                 };
+                // Where one that ringfence does not read can be denied, and where it is reviewed without fail, are the same.
+                if let Shape::UnreadPolicy(extent) = row.shape {
+                    let place = (extent == Extent::Namespace).then_some(namespace);
+                    assert_eq!(
+                        guardrails.unread_policy_mode(place) == Mode::Enforce,
+                        deniable,
+                        "{case}"
+                    );
+                }
                 let policy = if deniable { "Fail" } else { "Ignore" };
                 assert_eq!(webhook.failure_policy.as_deref(), Some(policy), "{case}");
                 closed += usize::from(deniable);
@@ -240,9 +252,11 @@ fn kinds_of_policies_get_a_rule_and_a_condition_a_group() {
     };
     let guardrails = Guardrails {
         policy_kinds: vec![
-            kind("cilium.io", "A"),
-            kind("cilium.io", "B"),
-            kind("crd.projectcalico.org", "C"),
+            kind("nets.example.com", "A"),
+            kind("nets.example.com", "B"),
+            kind("cilium.io", "C"),
+            kind("cilium.io", "CiliumNetworkPolicy"),
+            kind("crd.antrea.io", "ClusterNetworkPolicy"),
         ],
         ..Guardrails::default()
     };
@@ -255,7 +269,7 @@ fn kinds_of_policies_get_a_rule_and_a_condition_a_group() {
             .iter()
             .flatten()
             .flat_map(|rule| rule.api_groups.iter().flatten());
-        groups.any(|group| group == "cilium.io")
+        groups.any(|group| group == "nets.example.com")
     };
     let names: Vec<&str> = webhooks
         .iter()
@@ -277,17 +291,18 @@ fn kinds_of_policies_get_a_rule_and_a_condition_a_group() {
             .map(|condition| condition.expression.as_str())
             .filter(|expression| expression.contains("request.kind.kind"))
             .collect();
-        let [cilium, calico] = conditions.as_slice() else {
-            panic!("one a group: {conditions:?}")
+        let [cilium, other] = conditions.as_slice() else {
+            panic!("one a group, none for kinds of the table alone: {conditions:?}")
         };
-        assert!(
-            cilium.starts_with("request.resource.group != \"cilium.io\" || (request.kind.kind in [\"A\", \"B\"] && ")
+        let of_the_table = "[\"ciliumnetworkpolicies\", \"ciliumclusterwidenetworkpolicies\"]";
+        let begins = format!(
+            "request.resource.group != \"cilium.io\" || request.resource.resource in {of_the_table} || \
+             (request.kind.kind in [\"C\"] && "
         );
-        assert!(
-            calico.starts_with(
-                "request.resource.group != \"crd.projectcalico.org\" || (request.kind.kind in [\"C\"] && "
-            )
-        );
+        assert!(cilium.starts_with(&begins), "{cilium}");
+        let begins = "request.resource.group != \"nets.example.com\" || request.resource.resource in [] || \
+                      (request.kind.kind in [\"A\", \"B\"] && ";
+        assert!(other.starts_with(begins), "{other}");
     }
 }
 

@@ -5,12 +5,14 @@ mod connections;
 mod host_access;
 pub(crate) mod identities;
 mod injected;
+mod managed;
 mod namespaces;
 mod pods;
 mod provenance;
 mod revisions;
 mod statuses;
 mod templates;
+pub(crate) mod unread;
 
 use super::attack::Attack;
 
@@ -26,6 +28,8 @@ pub(crate) fn all() -> Vec<Attack> {
         revisions::rows(),
         namespaces::rows(),
         injected::rows(),
+        managed::rows(),
+        unread::rows(),
         connections::rows(),
         host_access::rows(),
     ]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use self::start::PATIENCE;
+pub(crate) use self::start::PATIENCE;
 pub use self::start::StartError;
 use crate::assets::{Assets, Program};
 use crate::authority::Authority;

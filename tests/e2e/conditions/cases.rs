@@ -10,6 +10,10 @@ pub(super) const LARGE: usize = 900_000;
 /// Where the objects are.
 pub(super) const NAMESPACE: &str = "web";
 
+const JSON: &str = "application/json";
+pub(super) const MERGE: &str = "application/merge-patch+json";
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+
 /// Whether a request reaches ringfence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Reaches {
@@ -21,10 +25,11 @@ pub(super) use Reaches::{No, Yes};
 /// A write of one path.
 pub(super) struct Case {
     /// `UPDATE pods/status`: as it is counted.
-    pub(super) path: &'static str,
+    pub(super) path: String,
     /// Who writes.
     pub(super) user: &'static str,
     pub(super) method: &'static str,
+    pub(super) content: &'static str,
     /// Below the object's URL, or the whole.
     pub(super) at: String,
     pub(super) body: Value,
@@ -33,9 +38,10 @@ pub(super) struct Case {
 
 pub(super) fn patch(path: &'static str, at: &str, body: Value, reaches: Reaches) -> Case {
     Case {
-        path,
+        path: path.to_owned(),
         user: "admin",
         method: "PATCH",
+        content: STRATEGIC,
         at: at.to_owned(),
         body,
         reaches,
@@ -350,9 +356,10 @@ pub(super) fn cases_of_bindings() -> Vec<Case> {
     let mut cases = Vec::new();
     for (path, at) in paths {
         cases.extend(metadata.iter().map(|(metadata, reaches)| Case {
-            path,
+            path: path.to_owned(),
             user: "admin",
             method: "POST",
+            content: JSON,
             at: at.clone(),
             body: binding(metadata.clone()),
             reaches: *reaches,
@@ -393,9 +400,10 @@ pub(super) fn cases_of_namespaces() -> Vec<Case> {
         ),
     ];
     cases.extend(finalize.into_iter().map(|(body, reaches)| Case {
-        path: "UPDATE namespaces/finalize",
+        path: "UPDATE namespaces/finalize".to_owned(),
         user: "admin",
         method: "PUT",
+        content: JSON,
         at: format!("{at}/finalize"),
         body,
         reaches,
@@ -426,9 +434,10 @@ pub(super) fn cases_of_policies() -> Vec<Case> {
         let mut whole = policy();
         *whole.pointer_mut(pointer).expect("it is there") = value;
         Case {
-            path: "UPDATE networkpolicies",
+            path: "UPDATE networkpolicies".to_owned(),
             user: "admin",
             method: "PUT",
+            content: JSON,
             at: at.clone(),
             body: whole,
             reaches,

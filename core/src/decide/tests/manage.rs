@@ -250,7 +250,14 @@ fn a_policy_of_another_kind_is_not_taken_for_a_network_policy() {
         resource: "ciliumnetworkpolicies".into(),
         ..write("payments", "mine", None, Some("{}"), &[])
     };
-    needs_nothing(&enforcing(), &request);
+    let payments = Scope::Namespace(name("payments"));
+    let kind = Permission::unread_policy("cilium.io", "ciliumnetworkpolicies", "mine", payments);
+    let known = [(Question::Allowed(Who::Requester, kind), Answer::Allowed(true))];
+    let (decision, _) = run(&enforcing(), &request, &known);
+    assert!(
+        decision.findings.iter().all(|finding| finding.rule != "Manage"),
+        "{decision:?}"
+    );
 }
 
 #[test]
@@ -266,5 +273,7 @@ fn writes_of_policies_fail_closed_where_members_can_be_and_wherever_a_policy_may
     assert!(named.contains("payments") && !named.contains("web"));
     let selected = enforced("{mode: Enforce}", IN_BLUE);
     assert!(selected.contains("web") && !selected.contains("kube-system"));
+    // What is not read may say anything.
+    assert!(enforced("{mode: Enforce}", IN_PAYMENTS).contains("web"));
     assert!(enforced("{mode: Warn}", IN_BLUE).is_nowhere());
 }

@@ -12,6 +12,7 @@ mod protect;
 mod require_isolation;
 mod settle;
 mod unjudged;
+mod unread_policies;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -18,8 +18,8 @@ pub struct GuardrailsSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutSpec>,
     /// Namespaces (exact names) where a failure of ringfence never blocks anything. Those that run the cluster belong
-    /// here: add the ones of your network, storage and DNS plugins. Absent: kube-system, kube-public, kube-node-lease,
-    /// ringfence-system.
+    /// here: add the ones of your network, storage and DNS plugins. What their service accounts write of policies that
+    /// ringfence does not read is let in. Absent: kube-system, kube-public, kube-node-lease, ringfence-system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_namespaces: Option<Vec<String>>,
     /// How new namespaces are isolated. Absent: not at all.

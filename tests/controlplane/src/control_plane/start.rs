@@ -23,7 +23,7 @@ use crate::process::{Launch, Process, Stdout};
 use crate::wait::{TimedOut, wait_until};
 
 /// How long each step of a start may take; a loaded machine is slow, not broken.
-pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// How often a start is tried when another process took a port first.
 const ATTEMPTS: usize = 5;
