@@ -205,7 +205,7 @@ fn isolating() -> Vec<Right> {
             &["get", "list", "watch", "create", "patch", "update", "delete"],
             "Put the policies of isolation profiles into namespaces before their first pod, keep them as they are, and take \
              away those that a profile has no longer. Only objects that it made, or that have a name reserved for it. And \
-             know the policies that opted in to protection.",
+             know the policies that opted in to protection, and what they say.",
         ),
         write(
             "",
