@@ -1,9 +1,9 @@
-//! The promise, held against an independent and naive model: over random sequences of requests by people and controllers,
-//! with replicas that hear of namespaces late, no pod ever carries a protected label, or runs other code under it, without
-//! an authorized writer behind it.
+//! The promise, held against an independent and naive model: over random sequences of requests by people, controllers and
+//! nodes, with replicas that hear of namespaces late, no pod ever carries a protected label, or runs other code under it,
+//! or stands for an address that its node has not told, without an authorized writer behind it.
 //!
 //! The model knows neither index nor placements nor provenance. It keeps, for every object and clause, its *voucher*: who
-//! last made the clause match, or changed what runs while it did. What a controller makes has its template's vouchers.
+//! last made the clause match, or changed what runs, or where, while it did. What a controller makes has its template's vouchers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,6 +69,9 @@ fn may(user: &str, verb: &str) -> bool {
 
 const USERS: [&str; 4] = ["ci", "dba", "mallory", "root"];
 const NAMESPACES: [&str; 3] = ["payments", "web", "dev"];
+/// The node that every pod is on, and another.
+const NODE: &str = "n1";
+const NODES: [&str; 2] = ["system:node:n1", "system:node:n2"];
 const APPS: [&str; 5] = ["web", "db", "batch", "other", ""];
 
 /// An object that is a pod or has a template of one.
@@ -78,6 +81,8 @@ struct Object {
     uid: String,
     labels: Labels,
     image: String,
+    /// Of a pod, by its status.
+    address: u8,
     owner: Option<Value>,
     /// By clause: who stands behind its matching.
     vouchers: [Option<String>; 3],
@@ -111,6 +116,11 @@ enum Event {
         pick: usize,
         image: u8,
     },
+    Tell {
+        user: &'static str,
+        pick: usize,
+        address: u8,
+    },
     Controller {
         pick: usize,
     },
@@ -132,6 +142,7 @@ fn event() -> impl Strategy<Value = Event> {
     let namespace = || prop::sample::select(&NAMESPACES[..]);
     let app = || prop::sample::select(&APPS[..]);
     let team = || prop::sample::select(&["blue", "red", ""][..]);
+    let teller = prop::sample::select([&USERS[..], &NODES[..]].concat());
     let kind = prop::sample::select(&["pods", "replicasets", "deployments"][..]);
     prop_oneof![
         4 => (user(), kind, namespace(), app(), 0..2_u8, any::<usize>()).prop_map(
@@ -140,6 +151,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (user(), any::<usize>(), app(), prop::sample::select(&["", "status", "binding"][..]))
             .prop_map(|(user, pick, app, by)| Event::Relabel { user, pick, app, by }),
         3 => (user(), any::<usize>(), 0..3_u8).prop_map(|(user, pick, image)| Event::Swap { user, pick, image }),
+        3 => (teller, any::<usize>(), 0..3_u8).prop_map(|(user, pick, address)| Event::Tell { user, pick, address }),
         5 => any::<usize>().prop_map(|pick| Event::Controller { pick }),
         2 => (user(), namespace(), team(), prop::sample::select(&["", "status", "finalize"][..]))
             .prop_map(|(user, namespace, team, by)| Event::RelabelNamespace { user, namespace, team, by }),
@@ -168,8 +180,10 @@ impl Object {
         let owners: Vec<&Value> = self.owner.iter().collect();
         let spec = json!({"containers": [{"name": "main", "image": self.image}]});
         if self.kind == "pods" {
-            return json!({"metadata": {"name": name, "uid": self.uid, "labels": self.labels, "ownerReferences": owners},
-                "spec": spec});
+            let mut pod = json!({"metadata": {"name": name, "uid": self.uid, "labels": self.labels, "ownerReferences": owners},
+                "spec": spec, "status": {"phase": "Running", "podIP": format!("10.0.0.{}", self.address)}});
+            pod["spec"]["nodeName"] = NODE.into();
+            return pod;
         }
         json!({"metadata": {"name": name, "uid": self.uid, "ownerReferences": owners},
             "spec": {"template": {"metadata": {"labels": self.labels}, "spec": spec}}})
@@ -350,6 +364,7 @@ impl Cluster {
                     owner,
                     labels: one("app", app),
                     image: format!("i{image}"),
+                    address: 0,
                     vouchers: [None, None, None],
                 };
                 self.create(replica, user, namespace, &name, object, None);
@@ -391,6 +406,13 @@ impl Cluster {
                     ..old.clone()
                 };
                 self.update(replica, user, "", key, &old, new);
+            }
+            Event::Tell { user, pick, address } => {
+                let Some((key, old)) = self.pick(pick, &["pods"]) else {
+                    return;
+                };
+                let new = Object { address, ..old.clone() };
+                self.update(replica, user, "status", key, &old, new);
             }
             Event::Controller { pick } => self.controller(replica, pick),
             Event::RelabelNamespace {
@@ -488,10 +510,11 @@ impl Cluster {
     fn written(&mut self, user: &str, key: (&'static str, String), old: &Object, new: Object) {
         let (before, after) = (matches(self, key.0, &old.labels), matches(self, key.0, &new.labels));
         let mut new = new;
+        let readdressed = old.address != new.address && user != NODES[0];
         for clause in 0..CLAUSES.len() {
             if !after[clause] {
                 new.vouchers[clause] = None;
-            } else if !before[clause] || old.image != new.image {
+            } else if !before[clause] || old.image != new.image || readdressed {
                 new.vouchers[clause] = Some(user.to_owned());
             }
         }
