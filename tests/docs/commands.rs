@@ -49,6 +49,11 @@ const PROOFS: &[Proof] = &[
         "vec![\"cross\", \"segments/ledger\", \"--cluster\"",
     ),
     proof(
+        "ringfence grant waive policychecks/AllNamespaces --cluster --group platform | kubectl apply -f -",
+        "tests/e2e/checks.rs",
+        "\"waive policychecks/{} --cluster --user ci\"",
+    ),
+    proof(
         "ringfence grant manage ciliumnetworkpolicies.cilium.io -n web --group team-web | kubectl apply -f -",
         "tests/e2e/policies.rs",
         "\"manage ciliumnetworkpolicies.cilium.io -n web --user ci\"",
