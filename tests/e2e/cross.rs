@@ -267,7 +267,14 @@ fn modes(world: &World) {
     assert!(warned.stderr.contains(text), "{}", warned.stderr);
     warned.ok();
     let audited = world.apply("pam", &policy("audited", "open", &open));
-    assert_eq!(audited.stderr, "");
+    assert!(
+        audited
+            .stderr
+            .lines()
+            .all(|line| line.contains("; see: ringfence reach")),
+        "only what it opens is told: {}",
+        audited.stderr
+    );
     audited.ok();
     let record = world.ringfence.wait_for_record("what was audited", |record| {
         record["namespace"] == "audited" && record["verdict"] == "audit"
