@@ -233,18 +233,19 @@ pub fn published_profiles(guardrails: &Guardrails) -> Vec<PublishedIsolationProf
     guardrails.profiles.values().map(publish).collect()
 }
 
-/// The object of every check that is on, sorted by name.
+/// The object of every check that is on, sorted by name. An object's name is in lower case, as the API server has it; the
+/// description begins with the check's own name, by which `waive` is asked.
 pub fn published_checks(guardrails: &Guardrails) -> Vec<PublishedPolicyCheck> {
     let publish = |name: &str, description: &str, mode: Mode| {
         let spec = PolicyCheckSpec {
-            description: description.to_owned(),
+            description: format!("{name}: {description}"),
             mode,
         };
         let status = PolicyCheckStatus {
             observed_revision: guardrails.revision.to_string(),
             conditions: Vec::new(),
         };
-        object(name, &check_resource(), spec, status)
+        object(&name.to_ascii_lowercase(), &check_resource(), spec, status)
     };
     let checks = guardrails.checks.iter();
     let mut objects: Vec<_> = checks
@@ -374,7 +375,11 @@ mod tests {
         let guardrails = compile(&[source]).expect("valid").guardrails;
         let told: Vec<(String, Mode)> = published_checks(&guardrails)
             .into_iter()
-            .map(|check| (check.metadata.name.unwrap_or_default(), check.spec.mode))
+            .map(|check| {
+                let (name, _) = check.spec.description.split_once(": ").expect("its name first");
+                assert_eq!(check.metadata.name, Some(name.to_ascii_lowercase()));
+                (name.to_owned(), check.spec.mode)
+            })
             .collect();
         let expected = [
             ("HostAccess", Mode::Warn),
