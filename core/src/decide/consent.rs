@@ -9,9 +9,10 @@
 //! **Settle it** by having a cluster administrator create the namespace, or with `ringfence grant manage
 //! segments/payments-db --cluster --user NAME`.
 
-use super::context::{Context, Held, Known};
+use super::context::Context;
+use super::{Case, settled};
 use crate::guardrails::SegmentId;
-use crate::model::{Action, Finding, Permission, Reason, RuleName, Scope, Verb};
+use crate::model::{Action, Finding, Permission, RuleName, Scope, Verb};
 
 /// The rule's name.
 pub(super) const NAME: RuleName = "Consent";
@@ -46,34 +47,13 @@ fn finding(context: &Context<'_, '_>, id: SegmentId) -> Option<Finding> {
     if !segment.description.is_empty() {
         why.push_str(&format!(" ({})", segment.description));
     }
-    let mut lacking = None;
-    let reason = match context.allowed(&permission, mode) {
-        Known::Pending => return None,
-        Known::Yes(Held::Yes) => Reason::Permitted,
-        Known::Yes(Held::No(reviewer)) => {
-            lacking = reviewer;
-            Reason::LacksPermission
-        }
-        Known::Failed(failure) => {
-            why.push_str("; ");
-            why.push_str(&failure);
-            Reason::Unanswered
-        }
-    };
-    let modal = if reason.refuses() { "may not" } else { "may" };
-    Some(Finding {
+    let case = Case {
         rule: NAME,
-        reason,
-        mode: if reason == Reason::Unanswered {
-            context.failure_mode(mode, &context.request.subject.namespace)
-        } else {
-            mode
-        },
+        mode,
         segment: Some(segment.name.clone()),
         clause: None,
-        permission: Some(permission),
-        reviewer: lacking,
-        what: format!("{modal} become the consent of segment {}", segment.name),
+        doing: format!("become the consent of segment {}", segment.name),
         why,
-    })
+    };
+    settled(context, permission, case)
 }

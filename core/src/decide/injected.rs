@@ -15,13 +15,12 @@
 //! profile: `ringfence grant manage isolationprofiles/restricted --cluster --user NAME`. Under Enforce ringfence puts back
 //! what somebody with `manage` changed.
 
-use super::context::{Context, Held, Known};
-use super::unanswered;
+use super::context::{Context, Known};
+use super::{Case, settled, unanswered};
 use crate::guardrails::{Guardrails, ISOLATION_LABEL, Isolation, MANAGED_BY, RESERVED_PREFIX};
 use crate::labels::LabelSet;
 use crate::model::{
-    Action, Finding, Mode, Namespace, NamespaceName, Operation, Permission, PolicyChange, PolicyWrite, Reason,
-    RuleName, Verb,
+    Action, Finding, Mode, Namespace, NamespaceName, Operation, Permission, PolicyChange, PolicyWrite, RuleName, Verb,
 };
 
 /// The rule's name.
@@ -85,33 +84,15 @@ fn finding(context: &Context<'_, '_>, isolation: &Isolation, mode: Mode, write: 
         Known::Failed(why) => return Some(unanswered(context, NAME, mode, doing, &why)),
         Known::Yes(live) => profile(&context.snapshot.guardrails, isolation, live),
     };
-    let permission = Permission::profile(Verb::Manage, profile);
-    let mut why = explained(&mark, &write.changes, &namespace, profile);
-    let mut lacking = None;
-    let reason = match context.allowed(&permission, mode) {
-        Known::Pending => return None,
-        Known::Yes(Held::Yes) => Reason::Permitted,
-        Known::Yes(Held::No(reviewer)) => {
-            lacking = reviewer;
-            Reason::LacksPermission
-        }
-        Known::Failed(failure) => {
-            why.push_str(&format!("; {failure}"));
-            Reason::Unanswered
-        }
-    };
-    let modal = if reason.refuses() { "may not" } else { "may" };
-    Some(Finding {
+    let case = Case {
         rule: NAME,
-        reason,
         mode,
         segment: None,
         clause: None,
-        permission: Some(permission),
-        reviewer: lacking,
-        what: format!("{modal} {doing}"),
-        why,
-    })
+        doing: doing.to_owned(),
+        why: explained(&mark, &write.changes, &namespace, profile),
+    };
+    settled(context, Permission::profile(Verb::Manage, profile), case)
 }
 
 /// The name of the profile that a namespace's labels choose. One that is gone has the default's.
@@ -146,7 +127,7 @@ mod tests {
     use crate::guardrails::{Source, compile};
     use crate::labels::Labels;
     use crate::model::{
-        Answer, Answers, Decision, Identity, PolicyText, Question, Request, Snapshot, Subject, Verdict, Who,
+        Answer, Answers, Decision, Identity, PolicyText, Question, Reason, Request, Snapshot, Subject, Verdict, Who,
     };
 
     fn snapshot(spec: &str) -> Snapshot {

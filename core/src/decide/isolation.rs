@@ -12,6 +12,7 @@
 //! **Settle it** by removing what keeps the policies from being applied, or, for a namespace that needs none, with the label
 //! `ringfence.dev/isolation: none` on it, which needs `use` on `isolationprofiles.ringfence.dev/none` at the cluster.
 
+use super::Case;
 use super::context::{Context, Known};
 use crate::model::{
     Action, Finding, Isolate, Isolated, Mode, NamespaceName, Operation, PlacementKind, Reason, Request, RuleName,
@@ -29,7 +30,7 @@ pub(super) fn judge(context: &Context<'_, '_>) -> Vec<Finding> {
     if !creates_pod(request) {
         return Vec::new();
     }
-    finding(request, mode, asked(context, mode)).into_iter().collect()
+    finding(context, mode, asked(context, mode)).into_iter().collect()
 }
 
 /// How it stands with the policies of the namespace of a pod that is created, after those that did not stand were applied
@@ -56,28 +57,26 @@ fn creates_pod(request: &Request<'_>) -> bool {
     request.operation == Operation::Create && request.subresource.is_empty() && request.actions.iter().any(places_pod)
 }
 
-fn finding(request: &Request<'_>, mode: Mode, isolated: Known<&Isolated>) -> Option<Finding> {
+fn finding(context: &Context<'_, '_>, mode: Mode, isolated: Known<&Isolated>) -> Option<Finding> {
     let (reason, why) = match isolated {
         Known::Pending | Known::Yes(Isolated::Exempt | Isolated::Stands { .. } | Isolated::Applied { .. }) => {
             return None;
         }
         // The request that this one tries out would have them applied.
-        Known::Yes(Isolated::Missing { .. }) if request.dry_run && mode == Mode::Enforce => return None,
+        Known::Yes(Isolated::Missing { .. }) if context.request.dry_run && mode == Mode::Enforce => return None,
         Known::Yes(Isolated::Missing { policies, .. }) => (Reason::NotIsolated, missing(policies)),
         Known::Yes(Isolated::Refused(why)) => (Reason::Refused, format!("its policies could not be applied: {why}")),
         Known::Failed(why) => (Reason::Unanswered, why),
     };
-    Some(Finding {
+    let case = Case {
         rule: NAME,
-        reason,
         mode,
         segment: None,
         clause: None,
-        permission: None,
-        reviewer: None,
-        what: "may not exist before its namespace is isolated".to_owned(),
+        doing: "exist before its namespace is isolated".to_owned(),
         why,
-    })
+    };
+    Some(case.found(context, reason, None))
 }
 
 fn missing(policies: &[String]) -> String {

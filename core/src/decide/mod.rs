@@ -4,6 +4,7 @@
 
 mod access;
 mod apart;
+mod case;
 mod checks;
 mod clauses;
 mod consent;
@@ -29,7 +30,8 @@ mod unread_policies;
 
 use std::cmp::Reverse;
 
-use context::{Context, Held, Known};
+use case::{Case, settled, unanswered};
+use context::Context;
 
 pub use checks::{CHECKS, Check};
 pub use require_isolation::NAME as REQUIRE_ISOLATION;
@@ -37,10 +39,7 @@ pub use settle::{Gates, Gating, gate};
 
 pub use self::unjudged::{unjudged, written};
 
-use crate::model::{
-    Answers, Asked, Decision, Finding, Mode, Permission, Reason, Request, RetryAfter, RuleName, SegmentName, Snapshot,
-    Verdict,
-};
+use crate::model::{Answers, Asked, Decision, Finding, Mode, Reason, Request, RetryAfter, RuleName, Snapshot, Verdict};
 
 /// How far a decision has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,74 +197,6 @@ pub fn decide_unanswered(snapshot: &Snapshot, request: &Request<'_>, answers: &m
             }
         }
     }
-}
-
-/// A finding that what had to be known before any clause could be named could not be learned.
-fn unanswered(context: &Context<'_, '_>, rule: RuleName, mode: Mode, doing: &str, why: &str) -> Finding {
-    Finding {
-        rule,
-        reason: Reason::Unanswered,
-        mode: context.failure_mode(mode, &context.request.subject.namespace),
-        segment: None,
-        clause: None,
-        permission: None,
-        reviewer: None,
-        what: format!("may not {doing}"),
-        why: why.to_owned(),
-    }
-}
-
-/// What one permission settles, before it is asked.
-struct Case {
-    rule: RuleName,
-    mode: Mode,
-    segment: Option<SegmentName>,
-    clause: Option<String>,
-    /// What is done: reads on after `may` or `may not`.
-    doing: String,
-    /// Why the rule looked.
-    why: String,
-}
-
-/// The finding on what one permission settles, asked of the requester; none until it is known.
-fn settled(context: &Context<'_, '_>, permission: Permission, case: Case) -> Option<Finding> {
-    let Case {
-        rule,
-        mode,
-        segment,
-        clause,
-        doing,
-        mut why,
-    } = case;
-    let mut reviewer = None;
-    let reason = match context.allowed(&permission, mode) {
-        Known::Pending => return None,
-        Known::Yes(Held::Yes) => Reason::Permitted,
-        Known::Yes(Held::No(lacking)) => {
-            reviewer = lacking;
-            Reason::LacksPermission
-        }
-        Known::Failed(failure) => {
-            why.push_str(&format!("; {failure}"));
-            Reason::Unanswered
-        }
-    };
-    let modal = if reason.refuses() { "may not" } else { "may" };
-    Some(Finding {
-        rule,
-        reason,
-        mode: if reason == Reason::Unanswered {
-            context.failure_mode(mode, &context.request.subject.namespace)
-        } else {
-            mode
-        },
-        segment,
-        clause,
-        permission: Some(permission),
-        reviewer,
-        what: format!("{modal} {doing}"),
-        why,
-    })
 }
 
 /// Whether the request is denied for this.

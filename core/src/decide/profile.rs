@@ -11,7 +11,8 @@
 //!
 //! **Settle it** with `ringfence grant use isolationprofiles/none --cluster --user NAME`.
 
-use super::context::{Context, Held, Known};
+use super::context::Context;
+use super::{Case, settled};
 use crate::guardrails::{Guardrails, ISOLATION_LABEL, Isolation};
 use crate::labels::LabelSet;
 use crate::model::{Action, Finding, Mode, Permission, ProfileName, Reason, RuleName, Verb};
@@ -81,36 +82,19 @@ fn finding(context: &Context<'_, '_>, mode: Mode, change: Change<'_>) -> Option<
         Change::Leaves(profile) => (profile, "leave", "chose it"),
         Change::Unknown(profile) => return Some(unknown(guardrails, mode, profile)),
     };
-    let permission = Permission::profile(Verb::Use, profile);
     let mut why = format!("label {ISOLATION_LABEL}={profile} {because}");
     if profile == ProfileName::NONE {
         why.push_str(": no policy of ringfence would stand in it");
     }
-    let mut lacking = None;
-    let reason = match context.allowed(&permission, mode) {
-        Known::Pending => return None,
-        Known::Yes(Held::Yes) => Reason::Permitted,
-        Known::Yes(Held::No(reviewer)) => {
-            lacking = reviewer;
-            Reason::LacksPermission
-        }
-        Known::Failed(failure) => {
-            why.push_str(&format!("; {failure}"));
-            Reason::Unanswered
-        }
-    };
-    let modal = if reason.refuses() { "may not" } else { "may" };
-    Some(Finding {
+    let case = Case {
         rule: NAME,
-        reason,
         mode,
         segment: None,
         clause: None,
-        permission: Some(permission),
-        reviewer: lacking,
-        what: format!("{modal} {doing} isolation profile {profile}"),
+        doing: format!("{doing} isolation profile {profile}"),
         why,
-    })
+    };
+    settled(context, Permission::profile(Verb::Use, profile), case)
 }
 
 /// A label that names no profile: there is none to hold a permission on. The value is a label's, so nothing in it has to be

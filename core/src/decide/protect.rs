@@ -16,11 +16,11 @@
 //! **Settle it** with `ringfence grant protect networkpolicies.networking.k8s.io/db -n payments --user NAME`, for whom
 //! decides who may place the pods.
 
-use super::context::{Context, Held, Known};
+use super::context::{Context, Known};
 use super::policies::{self, OptIn, Written};
-use super::unanswered;
+use super::{Case, settled, unanswered};
 use crate::guardrails::{Derived, LeftOut, PROTECTED_LABEL, reaching_beyond};
-use crate::model::{Finding, Mode, NamespaceName, Operation, Permission, Reason, RuleName, Scope, SegmentName, Verb};
+use crate::model::{Finding, Mode, NamespaceName, Operation, Permission, RuleName, Scope, SegmentName, Verb};
 use crate::netpol::{Policy, PolicyName};
 
 /// The rule's name.
@@ -73,46 +73,24 @@ fn finding(context: &Context<'_, '_>, namespace: &NamespaceName, write: &Written
         }
         None => context.consent(&Scope::Namespace(namespace.clone()), mode),
     };
-    let (scope, mut reason) = match asked {
-        Known::Pending => return None,
-        Known::Yes(scope) => (scope, Reason::Permitted),
-        Known::Failed(failure) => {
-            why.push_str(&format!("; where to ask could not be found out: {failure}"));
-            (Scope::Namespace(namespace.clone()), Reason::Unanswered)
-        }
-    };
-    let permission = Permission::policy(Verb::Protect, name, scope);
-    let mut lacking = None;
-    if reason == Reason::Permitted {
-        reason = match context.allowed(&permission, mode) {
-            Known::Pending => return None,
-            Known::Yes(Held::Yes) => Reason::Permitted,
-            Known::Yes(Held::No(reviewer)) => {
-                lacking = reviewer;
-                Reason::LacksPermission
-            }
-            Known::Failed(failure) => {
-                why.push_str(&format!("; {failure}"));
-                Reason::Unanswered
-            }
-        };
-    }
-    let modal = if reason.refuses() { "may not" } else { "may" };
-    Some(Finding {
+    let case = Case {
         rule: NAME,
-        reason,
-        mode: if reason == Reason::Unanswered {
-            context.failure_mode(mode, namespace.as_str())
-        } else {
-            mode
-        },
+        mode,
         segment: Some(SegmentName::of_policy(namespace, name)),
         clause: None,
-        permission: Some(permission),
-        reviewer: lacking,
-        what: format!("{modal} {doing}"),
+        doing: doing.to_owned(),
         why,
-    })
+    };
+    let permission = |scope: Scope| Permission::policy(Verb::Protect, name, scope);
+    match asked {
+        Known::Pending => None,
+        Known::Yes(scope) => settled(context, permission(scope), case),
+        Known::Failed(failure) => {
+            let failure = format!("where to ask could not be found out: {failure}");
+            let permission = permission(Scope::Namespace(namespace.clone()));
+            Some(case.failed(context, Some(permission), &failure))
+        }
+    }
 }
 
 /// Says what of a policy that comes to be protected protects nothing.

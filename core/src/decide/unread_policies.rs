@@ -20,13 +20,13 @@
 //! **Settle it** with `ringfence grant manage ciliumnetworkpolicies.cilium.io -n web --group NAME`, or `--cluster` for every
 //! namespace.
 
-use super::context::{Context, Held, Known};
+use super::context::{Context, Known};
 use super::policies::is_injected;
-use super::unanswered;
+use super::{Case, settled, unanswered};
 use crate::guardrails::{NamespaceSet, SegmentId};
 use crate::model::{
-    Action, Finding, Mode, NETWORKING, NamespaceName, Operation, Permission, PolicyChange, PolicyWrite, Reason,
-    RuleName, Scope, SegmentName,
+    Action, Finding, Mode, NETWORKING, NamespaceName, Operation, Permission, PolicyChange, PolicyWrite, RuleName,
+    Scope, SegmentName,
 };
 
 /// The rule's name.
@@ -97,31 +97,15 @@ fn finding(context: &Context<'_, '_>, write: &PolicyWrite<'_>) -> Option<Finding
             )
         }
     });
-    let mut lacking = None;
-    let reason = match context.allowed(&permission, mode) {
-        Known::Pending => return None,
-        Known::Yes(Held::Yes) => Reason::Permitted,
-        Known::Yes(Held::No(reviewer)) => {
-            lacking = reviewer;
-            Reason::LacksPermission
-        }
-        Known::Failed(failure) => {
-            why.push_str(&format!("; {failure}"));
-            Reason::Unanswered
-        }
-    };
-    let modal = if reason.refuses() { "may not" } else { "may" };
-    Some(Finding {
+    let case = Case {
         rule: NAME,
-        reason,
         mode,
         segment: None,
         clause: None,
-        permission: Some(permission),
-        reviewer: lacking,
-        what: format!("{modal} {doing}"),
+        doing: doing.to_owned(),
         why,
-    })
+    };
+    settled(context, permission, case)
 }
 
 /// Whether it is one of those that isolate its namespace, which another permission guards as strictly.
