@@ -8,8 +8,9 @@
 //!
 //! **Settle it** by leaving it out, or with `waive` on `policychecks.ringfence.dev/HostAccess` at the cluster.
 
-use super::context::{Context, Held, Known};
+use super::context::Context;
 use super::provenance::{self, Origin};
+use super::{Case, settled};
 use crate::guardrails::CheckName;
 use crate::model::{Action, Finding, Mode, Permission, Placement, Reason, RuleName};
 
@@ -31,62 +32,31 @@ pub(super) fn judge(context: &Context<'_, '_>) -> Vec<Finding> {
 }
 
 fn finding(context: &Context<'_, '_>, placement: &Placement<'_>, mode: Mode) -> Option<Finding> {
+    let case = |why: String| Case {
+        rule: NAME,
+        mode,
+        segment: None,
+        clause: None,
+        doing: "step around network policies".to_owned(),
+        why,
+    };
+    let found = |reason, why| Some(case(why).found(context, reason, Some(Permission::waive(NAME))));
     let (after, before) = match (placement.spec.host_access(), placement.spec_before.host_access()) {
         (Ok(after), Ok(before)) => (after, before),
         (Err(error), _) | (_, Err(error)) => {
-            return Some(told(
-                context,
-                mode,
-                Reason::Unanswered,
-                &[format!("its pod spec cannot be read: {error}")],
-            ));
+            return found(Reason::Unanswered, format!("its pod spec cannot be read: {error}"));
         }
     };
     let new: Vec<String> = after.into_iter().filter(|word| !before.contains(word)).collect();
     if new.is_empty() {
         return None;
     }
+    let brought = new.join(", ");
     match provenance::origin(context, placement, mode) {
-        Origin::Pending => return None,
-        Origin::Controller(..) => return Some(told(context, mode, Reason::Inherited, &new)),
-        Origin::Node => return Some(told(context, mode, Reason::Mirrored, &new)),
-        Origin::Failed(why) => {
-            return Some(told(
-                context,
-                mode,
-                Reason::Unanswered,
-                &[format!("its owner could not be read: {why}")],
-            ));
-        }
-        Origin::Direct => {}
-    }
-    match context.allowed(&Permission::waive(NAME), mode) {
-        Known::Pending => None,
-        Known::Yes(Held::Yes) => Some(told(context, mode, Reason::Permitted, &new)),
-        Known::Yes(Held::No(reviewer)) => Some(Finding {
-            reviewer,
-            ..told(context, mode, Reason::LacksPermission, &new)
-        }),
-        Known::Failed(why) => Some(told(context, mode, Reason::Unanswered, &[why])),
-    }
-}
-
-fn told(context: &Context<'_, '_>, mode: Mode, reason: Reason, words: &[String]) -> Finding {
-    let modal = if reason.refuses() { "may not" } else { "may" };
-    let namespace = context.request.subject.namespace.as_ref();
-    Finding {
-        rule: NAME,
-        reason,
-        mode: if reason == Reason::Unanswered {
-            context.failure_mode(mode, namespace)
-        } else {
-            mode
-        },
-        segment: None,
-        clause: None,
-        permission: Some(Permission::waive(NAME)),
-        reviewer: None,
-        what: format!("{modal} step around network policies"),
-        why: words.join(", "),
+        Origin::Pending => None,
+        Origin::Controller(..) => found(Reason::Inherited, brought),
+        Origin::Node => found(Reason::Mirrored, brought),
+        Origin::Failed(why) => found(Reason::Unanswered, format!("its owner could not be read: {why}")),
+        Origin::Direct => settled(context, Permission::waive(NAME), case(brought)),
     }
 }

@@ -31,8 +31,8 @@ mod world;
 mod world_egress;
 mod world_ingress;
 
-use super::context::{Context, Held, Known};
-use super::unanswered;
+use super::context::{Context, Known};
+use super::{Case, settled, unanswered};
 use crate::guardrails::CheckName;
 use crate::model::{Finding, Mode, Permission, Reason, RuleName, Running};
 
@@ -158,39 +158,22 @@ fn finding(context: &Context<'_, '_>, check: &Check, mode: Mode, sight: &Sight<'
     let (new, old): (Vec<_>, Vec<_>) = breaches
         .into_iter()
         .partition(|breach| breach.standing == Standing::New);
-    let told = |reason: Reason, words: &[Breach]| Finding {
+    let waive = Permission::waive(check.name.as_str());
+    let case = |words: &[Breach], doing: String| Case {
         rule: check.name.as_str(),
-        reason,
         mode,
         segment: None,
         clause: None,
-        permission: Some(Permission::waive(check.name.as_str())),
-        reviewer: None,
-        what: match reason {
-            Reason::NoWorse => format!("may go on to {}", check.doing),
-            reason if reason.refuses() => format!("may not {}", check.doing),
-            _ => format!("may {}", check.doing),
-        },
+        doing,
         why: explained(words),
     };
-    if new.is_empty() {
-        return (!old.is_empty()).then(|| told(Reason::NoWorse, &old));
-    }
-    match context.allowed(&Permission::waive(check.name.as_str()), mode) {
-        Known::Pending => None,
-        Known::Yes(Held::Yes) => Some(told(Reason::Permitted, &new)),
-        Known::Yes(Held::No(reviewer)) => Some(Finding {
-            reviewer,
-            ..told(Reason::LacksPermission, &new)
-        }),
-        Known::Failed(why) => {
-            let finding = told(Reason::Unanswered, &new);
-            Some(Finding {
-                mode: context.failure_mode(mode, &context.request.subject.namespace),
-                why: format!("{}; {why}", finding.why),
-                ..finding
-            })
+    match (new.is_empty(), old.is_empty()) {
+        (true, true) => None,
+        (true, false) => {
+            let case = case(&old, format!("go on to {}", check.doing));
+            Some(case.found(context, Reason::NoWorse, Some(waive)))
         }
+        (false, _) => settled(context, waive, case(&new, check.doing.to_owned())),
     }
 }
 

@@ -221,6 +221,12 @@ fn host_access_needs_a_waiver_only_where_it_is_new() {
         text.contains("hostNetwork") && text.contains("waive policychecks.ringfence.dev/HostAccess"),
         "{text}"
     );
+    let unanswered = [(known[0].0.clone(), Answer::Failed("no answer".to_owned()))];
+    let (decision, _) = run(&checking(Mode::Enforce), &new, &unanswered);
+    assert_eq!(
+        (decision.allowed(), decision.findings[0].why.as_str()),
+        (false, "hostNetwork; no answer")
+    );
     let kept = request(
         "web",
         Action::Place(Placement {
