@@ -49,7 +49,7 @@ pub fn judge<'r>(
         exempt: BTreeSet::new(),
         own: BTreeSet::new(),
     };
-    for segment in &guardrails.segments {
+    for segment in guardrails.configured() {
         if only.is_empty() || only.iter().any(|name| name == segment.name.as_str()) {
             auditor.segment(segment);
         }

@@ -165,11 +165,8 @@ fn offline(paths: &[PathBuf]) -> anyhow::Result<(Evidence, Guardrails)> {
 
 /// Refuses names of segments that there are none of: a misspelt one would be found clean.
 fn known(asked: &[String], guardrails: &Guardrails) -> anyhow::Result<()> {
-    let names: Vec<&str> = guardrails
-        .segments
-        .iter()
-        .map(|segment| segment.name.as_str())
-        .collect();
+    let configured = guardrails.configured().iter();
+    let names: Vec<&str> = configured.map(|segment| segment.name.as_str()).collect();
     if names.is_empty() {
         bail!("the guardrails have no segment; give those that have with --guardrails FILE");
     }

@@ -9,7 +9,7 @@ use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use prometheus_client::metrics::counter::Counter;
-use ringfence_core::guardrails::{Derived, Guardrails, LeftOut, MANAGED_BY, PROTECTED_LABEL, RESERVED_PREFIX};
+use ringfence_core::guardrails::{Derived, Guardrails, PROTECTED_LABEL};
 use ringfence_core::model::NamespaceName;
 use ringfence_core::netpol::{Leniency, NetworkPolicySpec, Policy, PolicyName};
 
@@ -35,20 +35,14 @@ fn derived(object: &DynamicObject) -> Option<(PolicyName, Arc<Derived>)> {
         namespace: NamespaceName::new(metadata.namespace.as_deref()?).ok()?,
         name: metadata.name.as_deref()?.into(),
     };
-    let label = |key: &str| metadata.labels.as_ref()?.get(key).map(String::as_str);
-    let injected = name.name.starts_with(RESERVED_PREFIX) || label(MANAGED_BY.0) == Some(MANAGED_BY.1);
+    let labels: Vec<(String, String)> = metadata.labels.clone().unwrap_or_default().into_iter().collect();
     let read = |spec: Option<NetworkPolicySpec>| {
         let spec = spec.unwrap_or_default();
         Policy::read(name.namespace.as_str(), &name.name, &spec, Leniency::Stored).ok()
     };
     let spec = object.data.get("spec").cloned().unwrap_or_default();
     let policy = serde_json::from_value(spec).ok().and_then(read);
-    let nothing = |why| Derived::nothing(name.namespace.clone(), &name.name, why);
-    let derived = match policy {
-        _ if injected => nothing(LeftOut::Injected),
-        None => nothing(LeftOut::Unreadable),
-        Some(policy) => Derived::of(&policy),
-    };
+    let derived = Derived::made_by(&name, &labels, policy.as_ref());
     Some((name, Arc::new(derived)))
 }
 
@@ -131,6 +125,7 @@ fn tell(before: Option<&Protected>, now: &Protected) {
 
 #[cfg(test)]
 mod tests {
+    use ringfence_core::guardrails::LeftOut;
     use serde_json::json;
 
     use super::*;

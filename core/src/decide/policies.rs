@@ -3,8 +3,7 @@
 
 use std::cell::OnceCell;
 
-use crate::guardrails::{MANAGED_BY, PROTECTED_LABEL, RESERVED_PREFIX};
-use crate::labels::LabelSet;
+use crate::guardrails::{is_injected, is_protected};
 use crate::model::{Action, NETWORKING, NamespaceName, PolicyChange, PolicySpecText, PolicyText, PolicyWrite, Request};
 use crate::netpol::{Direction, Leniency, NetworkPolicySpec, Policy, PolicyName, Worse, worse};
 
@@ -114,16 +113,6 @@ fn compiled(request: &Request<'_>, write: &PolicyWrite<'_>) -> Option<Written> {
         will_be_in: OptIn::of(&request.subject.name, write.after.as_ref()),
         opened: OnceCell::new(),
     })
-}
-
-/// Whether a policy is one of those that isolate namespaces, or would pass for one.
-pub(super) fn is_injected(name: &str, labels: &impl LabelSet) -> bool {
-    name.starts_with(RESERVED_PREFIX) || labels.value(MANAGED_BY.0) == Some(MANAGED_BY.1)
-}
-
-/// Whether a policy with these labels asks to be protected.
-fn is_protected(labels: &impl LabelSet) -> bool {
-    labels.value(PROTECTED_LABEL.0) == Some(PROTECTED_LABEL.1)
 }
 
 /// What one side of a write says.

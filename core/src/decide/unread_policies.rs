@@ -21,9 +21,8 @@
 //! namespace.
 
 use super::context::{Context, Known};
-use super::policies::is_injected;
 use super::{Case, settled, unanswered};
-use crate::guardrails::{NamespaceSet, SegmentId};
+use crate::guardrails::{NamespaceSet, SegmentId, is_injected};
 use crate::model::{
     Action, Finding, Mode, NETWORKING, NamespaceName, Operation, Permission, PolicyChange, PolicyWrite, RuleName,
     Scope, SegmentName,

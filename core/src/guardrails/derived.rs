@@ -6,10 +6,11 @@ use std::fmt;
 
 use super::compile::identified;
 use super::compiled::{Clause, Guardrails, NamespaceSet, Segment};
+use super::isolation::{MANAGED_BY, RESERVED_PREFIX};
 use super::read::{MAX_CLAUSES, MAX_REQUIREMENTS, generated_by};
-use crate::labels::{Operator, Requirement, Selector};
+use crate::labels::{LabelSet, Operator, Requirement, Selector};
 use crate::model::{NamespaceName, Scope, SegmentName};
-use crate::netpol::{Direction, Peer, PeerNamespaces, Peers, Policy, Rule};
+use crate::netpol::{Direction, Peer, PeerNamespaces, Peers, Policy, PolicyName, Rule};
 
 /// The label by which a NetworkPolicy opts in, and its value.
 pub const PROTECTED_LABEL: (&str, &str) = ("ringfence.dev/protected", "true");
@@ -107,8 +108,18 @@ impl Derived {
         }
     }
 
+    /// What a policy with these labels makes that opted in; `policy` is none where nobody can read it.
+    pub fn made_by(name: &PolicyName, labels: &impl LabelSet, policy: Option<&Policy>) -> Self {
+        let nothing = |why| Self::nothing(name.namespace.clone(), &name.name, why);
+        match policy {
+            _ if is_injected(&name.name, labels) => nothing(LeftOut::Injected),
+            None => nothing(LeftOut::Unreadable),
+            Some(policy) => Self::of(policy),
+        }
+    }
+
     /// What a policy that opted in makes where it makes nothing at all.
-    pub fn nothing(namespace: NamespaceName, policy: &str, why: LeftOut) -> Self {
+    fn nothing(namespace: NamespaceName, policy: &str, why: LeftOut) -> Self {
         Self {
             name: SegmentName::of_policy(&namespace, policy),
             namespace,
@@ -170,6 +181,16 @@ impl Guardrails {
         whole.segments.append(&mut segments);
         whole
     }
+}
+
+/// Whether a policy is one of those that isolate namespaces, or would pass for one.
+pub(crate) fn is_injected(name: &str, labels: &impl LabelSet) -> bool {
+    name.starts_with(RESERVED_PREFIX) || labels.value(MANAGED_BY.0) == Some(MANAGED_BY.1)
+}
+
+/// Whether a policy with these labels asks to be protected.
+pub fn is_protected(labels: &impl LabelSet) -> bool {
+    labels.value(PROTECTED_LABEL.0) == Some(PROTECTED_LABEL.1)
 }
 
 /// The peers of both directions that are pods.

@@ -27,8 +27,8 @@ pub use compiled::{
     Clause, ClauseId, Delegate, EnforcedNamespaces, Guardrails, NamespaceSet, Revision, Rollout, SYSTEM_NAMESPACES,
     Segment, SegmentId, SeparationOfDuties, Side, Workload,
 };
-pub(crate) use derived::reaching_beyond;
-pub use derived::{Derived, LeftOut, PROTECTED_LABEL};
+pub use derived::{Derived, LeftOut, PROTECTED_LABEL, is_protected};
+pub(crate) use derived::{is_injected, reaching_beyond};
 pub use documents::{CheckName, ExistingNamespaces};
 pub use file::{ConfigMap, FileContents, is_source_key};
 pub use isolation::{

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use k8s_openapi::api::core::v1;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
-use ringfence_core::guardrails::{Guardrails, Workload};
+use ringfence_core::guardrails::{Derived, Guardrails, Workload, is_protected};
 use ringfence_core::model::{
     Namespace, NamespaceName, Namespaces, ObjectReference, Owner, Policies, ReachedPod, Running, Timestamp,
 };
@@ -47,6 +47,8 @@ pub struct Manifests {
     owners: HashMap<ObjectKey, Arc<Value>>,
     pods: HashMap<(NamespaceName, String), ReachedPod>,
     running: Vec<(NamespaceName, Running)>,
+    /// What the policies that opted in to protection make.
+    pub derived: Vec<Derived>,
     /// The configured kinds that make pods, beside the built-in ones: API group and plural resource.
     custom: BTreeSet<(String, String)>,
 }
@@ -267,6 +269,11 @@ impl Manifests {
                 let metadata = metadata(document)?;
                 let namespace = in_namespace(document, &metadata, places)?;
                 let policy = network_policy(document, &namespace, &metadata.name.unwrap_or_default())?;
+                let labels: Vec<(String, String)> = metadata.labels.unwrap_or_default().into_iter().collect();
+                if is_protected(&labels) {
+                    self.derived
+                        .push(Derived::made_by(&policy.name, &labels, Some(&policy)));
+                }
                 Arc::make_mut(&mut self.policies).insert(policy.name.clone(), Arc::new(policy));
             }
             _ if self.owner_resource(group, kind).is_some() => {

@@ -14,7 +14,7 @@ use crate::manifests::names;
 /// Everything that decides, from files.
 #[derive(Debug)]
 pub struct World {
-    /// The guardrails, with the namespaces of the manifests.
+    /// The guardrails, with what policies of the manifests make that opted in to protection, and the namespaces.
     pub snapshot: Snapshot,
     /// What questions are answered from; the ClusterRoles that ringfence publishes are counted in.
     pub manifests: Manifests,
@@ -59,6 +59,7 @@ impl World {
         } = guardrails::compile(&sources)?;
         let mut manifests = Manifests::parse(&others, &guardrails.workloads)?;
         manifests.publish(&guardrails);
+        let guardrails = guardrails.with_derived(&manifests.derived);
         // Manifests say what will be written: nothing stood before it was judged.
         let since = Since::default().advanced(&guardrails, Timestamp(i64::MIN));
         let snapshot = Snapshot {
@@ -150,6 +151,28 @@ metadata: {name: web}
         };
         assert_eq!(mode("ringfence-guardrails"), ringfence_core::model::Mode::Enforce);
         assert_eq!(mode("another"), ringfence_core::model::Mode::Audit);
+    }
+
+    #[test]
+    fn a_policy_that_opted_in_is_a_segment_here_too() {
+        let policy = "
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: db, namespace: web, labels: {ringfence.dev/protected: 'true'}}
+spec: {podSelector: {matchLabels: {app: db}}}
+";
+        let parse = |policy: &str| {
+            let files = [
+                file("a.yaml", NAMESPACE),
+                file("b.yaml", GUARDRAILS),
+                file("c.yaml", policy),
+            ];
+            let world = World::parse(&files).expect("a valid world");
+            let derived = world.snapshot.guardrails.derived().iter();
+            derived.map(|segment| segment.name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(parse(policy), ["web/db"]);
+        assert!(parse(&policy.replace("'true'", "'no'")).is_empty());
     }
 
     #[test]

@@ -125,3 +125,29 @@ fn names_of_bindings_are_path_segments_and_told_apart() {
         Subject::group("x").expect("valid").binding_name("ringfence:db:join")
     );
 }
+
+/// At the cluster it is one on every policy of that name.
+#[test]
+fn a_grant_on_a_policy_says_which_policies_it_is_on() {
+    let subjects = [Subject::user("olga").expect("valid")];
+    let on = |verb, scope: &Scope| on_policy(verb, "have it so", "ledger", scope, &subjects).expect("can be written");
+    let here = on(Verb::Connect, &payments());
+    assert!(
+        here.contains("Policy: NetworkPolicy ledger in namespace payments."),
+        "{here}"
+    );
+    assert!(
+        here.contains("kind: RoleBinding") && !here.contains("kind: ClusterRole"),
+        "{here}"
+    );
+    assert!(
+        here.contains("- networking.k8s.io") && here.contains("- ledger"),
+        "{here}"
+    );
+    let everywhere = on(Verb::Protect, &Scope::Cluster);
+    assert!(
+        everywhere.contains("every NetworkPolicy that is called ledger, in all namespaces"),
+        "{everywhere}"
+    );
+    assert!(everywhere.contains("kind: ClusterRoleBinding"), "{everywhere}");
+}
