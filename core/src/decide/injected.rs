@@ -123,25 +123,18 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::decide::tests::world::{answering, compiled, document, namespace, policy_write};
     use crate::decide::{Step, decide};
-    use crate::guardrails::{Source, compile};
     use crate::labels::Labels;
-    use crate::model::{
-        Answer, Answers, Decision, Identity, PolicyText, Question, Reason, Request, Snapshot, Subject, Verdict, Who,
-    };
+    use crate::model::{Answer, Answers, Decision, PolicyText, Question, Reason, Request, Snapshot, Verdict, Who};
 
     fn snapshot(spec: &str) -> Snapshot {
-        let document = |kind: &str, name: &str, spec: &str| {
-            format!("apiVersion: ringfence.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n---\n")
-        };
         let profile = "{policies: [{builtin: default-deny-ingress}]}";
         let text = document("Guardrails", "default", spec)
             + &document("IsolationProfile", "restricted", profile)
             + &document("IsolationProfile", "strict", profile);
-        let name = "guardrails.yaml".to_owned();
-        let compiled = compile(&[Source { name, text }]).unwrap_or_else(|problems| panic!("{problems}"));
         Snapshot {
-            guardrails: Arc::new(compiled.guardrails),
+            guardrails: Arc::new(compiled(text)),
             ..Snapshot::default()
         }
     }
@@ -167,34 +160,7 @@ mod tests {
             labels: labels.iter().copied().collect::<Labels<'_>>(),
             ..PolicyText::default()
         };
-        Request {
-            uid: "1".into(),
-            identity: Identity {
-                username: "mallory".into(),
-                ..Identity::default()
-            },
-            operation: match (before, after) {
-                (None, _) => Operation::Create,
-                (_, None) => Operation::Delete,
-                _ => Operation::Update,
-            },
-            group: "networking.k8s.io".into(),
-            version: "v1".into(),
-            resource: "networkpolicies".into(),
-            subresource: "".into(),
-            dry_run: false,
-            subject: Subject {
-                kind: "NetworkPolicy".into(),
-                namespace: namespace.into(),
-                name: name.into(),
-                group_key: name.into(),
-            },
-            actions: vec![Action::WritePolicy(PolicyWrite {
-                before: before.map(text),
-                after: after.map(text),
-                changes: changes.to_vec(),
-            })],
-        }
+        policy_write((namespace, name), before.map(text), after.map(text), changes)
     }
 
     fn manage(profile: &str) -> Question {
@@ -208,32 +174,15 @@ mod tests {
         namespace: Option<Pairs>,
         held: &[&str],
     ) -> (Decision, usize) {
-        let mut answers = Answers::new();
-        let mut asked = 0;
-        loop {
-            let step = match decide(snapshot, request, &answers) {
-                Step::Done(decision) => return (decision, asked),
-                Step::Ask(step) => step,
-            };
-            for question in step.into_iter().map(|asked| asked.question) {
-                asked += 1;
-                let answer = match &question {
-                    Question::Namespace(_) => Answer::Namespace(namespace.map(|labels| {
-                        Namespace {
-                            labels: labels
-                                .iter()
-                                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                                .collect(),
-                            terminating: true,
-                            ..Namespace::default()
-                        }
-                    })),
-                    Question::Allowed(..) => Answer::Allowed(held.iter().any(|held| manage(held) == question)),
-                    other => panic!("unexpected: {other}"),
-                };
-                answers.insert(question, answer);
-            }
-        }
+        let (decision, rounds) = answering(snapshot, request, |question| match question {
+            Question::Namespace(_) => Answer::Namespace(namespace.map(|labels| Namespace {
+                terminating: true,
+                ..self::namespace(labels)
+            })),
+            Question::Allowed(..) => Answer::Allowed(held.iter().any(|held| manage(held) == *question)),
+            other => panic!("unexpected: {other}"),
+        });
+        (decision, rounds.iter().map(Vec::len).sum())
     }
 
     #[test]

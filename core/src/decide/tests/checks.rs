@@ -1,25 +1,13 @@
 //! The checks on policies: what each refuses, however it is written, and what passes.
 
-use super::manage::write;
 use super::*;
-use crate::guardrails::{CheckName, Source, compile};
-use crate::model::{PolicyChange, Running};
+use crate::guardrails::CheckName;
+use crate::model::Running;
 use crate::netpol::{NamedPort, Protocol};
 
 /// Guardrails with these settings, and with these segments.
 fn configured(settings: &str, segments: &str) -> Snapshot {
-    let text = format!(
-        "{{apiVersion: ringfence.dev/v1alpha1, kind: Guardrails, metadata: {{name: default}}, spec: {settings}}}\n{segments}"
-    );
-    let source = Source {
-        name: "guardrails.yaml".to_owned(),
-        text,
-    };
-    snapshot(
-        compile(&[source])
-            .unwrap_or_else(|problems| panic!("{problems}"))
-            .guardrails,
-    )
+    snapshot(compiled(document("Guardrails", "default", settings) + segments))
 }
 
 fn enforcing(check: &str) -> Snapshot {
@@ -416,7 +404,7 @@ fn system_namespaces_are_warned_at_most() {
 }
 
 /// Segment `app`: clients `app=hollowapp` everywhere, and `app=batch` where `team=blue`.
-const SEGMENT: &str = "---
+const SEGMENT: &str = "
 apiVersion: ringfence.dev/v1alpha1
 kind: Segment
 metadata: {name: app}

@@ -1,10 +1,7 @@
 //! What connects a segment with what it is kept apart from: by policies on either side, and by the labels of namespaces.
 
-use super::manage::write;
 use super::*;
-use crate::guardrails::{Source, compile};
-use crate::model::{Policies, PolicyChange};
-use crate::netpol::{Leniency, NetworkPolicySpec, Policy};
+use crate::model::Policies;
 
 /// These Guardrails; segment `payments-db`: members `app=hollowdb` in payments and where a namespace is labelled `pci=yes`,
 /// kept apart from every pod of namespaces labelled `env=dev` and from `app=scanner` in tools. Beside payments and web there
@@ -23,11 +20,7 @@ fn apart(settings: &str) -> Snapshot {
     {{namespaces: [tools], podSelector: {{matchLabels: {{app: scanner}}}}}}]}}}}
 "
     );
-    let source = Source {
-        name: "guardrails.yaml".to_owned(),
-        text,
-    };
-    let mut snapshot = snapshot(compile(&[source]).expect("valid").guardrails);
+    let mut snapshot = snapshot(compiled(text));
     let namespaces = Arc::make_mut(&mut snapshot.namespaces);
     for (text, labels) in [
         ("dev-1", &[("env", "dev")][..]),
@@ -45,13 +38,12 @@ fn enforcing() -> Snapshot {
 
 /// With these policies standing, each by namespace, name and spec.
 fn standing(policies: &[(&str, &str, &str)]) -> Snapshot {
-    let compiled = |(namespace, name, spec): &(&str, &str, &str)| {
-        let spec: NetworkPolicySpec = serde_json::from_str(spec).expect("a spec");
-        let policy = Policy::read(namespace, name, &spec, Leniency::Stored).expect("a policy");
+    let standing = |(namespace, name, spec): &(&str, &str, &str)| {
+        let policy = policy(namespace, name, spec);
         (policy.name.clone(), Arc::new(policy))
     };
     Snapshot {
-        policies: Arc::new(policies.iter().map(compiled).collect::<Policies>()),
+        policies: Arc::new(policies.iter().map(standing).collect::<Policies>()),
         ..enforcing()
     }
 }
@@ -62,25 +54,15 @@ fn cross() -> Question {
 
 /// What is answered where `cross` is or is not held, every other permission is, and namespaces are as last seen.
 pub(super) fn verdict(snapshot: &Snapshot, request: &Request<'_>, crosses: bool) -> Decision {
-    let mut answers = Answers::new();
-    loop {
-        match decide(snapshot, request, &answers) {
-            Step::Done(decision) => return decision,
-            Step::Ask(asked) => {
-                for Asked { question, .. } in asked {
-                    let answer = match &question {
-                        Question::Namespace(name) => {
-                            Answer::Namespace(snapshot.namespaces.get(name).map(|namespace| (**namespace).clone()))
-                        }
-                        Question::Allowed(..) if question == cross() => Answer::Allowed(crosses),
-                        Question::Allowed(..) => Answer::Allowed(true),
-                        other => panic!("unexpected question: {other:?}"),
-                    };
-                    answers.insert(question, answer);
-                }
-            }
+    let answer = |question: &Question| match question {
+        Question::Namespace(name) => {
+            Answer::Namespace(snapshot.namespaces.get(name).map(|namespace| (**namespace).clone()))
         }
-    }
+        Question::Allowed(..) if *question == cross() => Answer::Allowed(crosses),
+        Question::Allowed(..) => Answer::Allowed(true),
+        other => panic!("unexpected question: {other:?}"),
+    };
+    answering(snapshot, request, answer).0
 }
 
 #[track_caller]
@@ -319,15 +301,9 @@ fn what_is_not_known_yet_counts() {
     needs_cross(&snapshot, &of_namespace("new", None, &[("pci", "yes")]));
 }
 
-#[rstest]
-#[case::warned("{mode: Warn}", "warn")]
-#[case::recorded("{mode: Audit}", "audit")]
-#[case::capped("{mode: Enforce, rollout: {namespaces: [{name: payments, mode: Audit}]}}", "audit")]
-#[case::enforced("{mode: Enforce}", "deny")]
-fn the_mode_of_the_segment_holds(#[case] settings: &str, #[case] outcome: &str) {
-    let snapshot = apart(settings);
-    let decision = verdict(&snapshot, &created("payments", FROM_EVERY_NAMESPACE), false);
-    assert_eq!(decision.outcome(), outcome);
+/// What becomes, under these Guardrails, of a write that lacks the permission.
+pub(super) fn refused(settings: &str) -> Decision {
+    verdict(&apart(settings), &created("payments", FROM_EVERY_NAMESPACE), false)
 }
 
 #[test]

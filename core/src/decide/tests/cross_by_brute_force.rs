@@ -6,7 +6,6 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::cross::{of_namespace, verdict};
-use super::manage::write;
 use super::*;
 use crate::guardrails::documents;
 use crate::labels::LabelSet;

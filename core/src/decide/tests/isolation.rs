@@ -1,7 +1,7 @@
 //! Isolation: pods wait for the policies of their namespace, and a namespace does not slip out of its profile.
 
 use super::*;
-use crate::guardrails::{Delegate, Source, compile};
+use crate::guardrails::Delegate;
 use crate::model::{Isolate, Isolated};
 
 /// Guardrails with these settings, and profiles `restricted` and `strict`.
@@ -16,11 +16,7 @@ fn isolating(settings: &str) -> Snapshot {
 {{apiVersion: ringfence.dev/v1alpha1, kind: Segment, metadata: {{name: payments-db}}, spec: {{members: [{{namespaces: [payments], podSelector: {{matchLabels: {{app: hollowdb}}}}}}]}}}}
 "
     );
-    let source = Source {
-        name: "guardrails.yaml".to_owned(),
-        text,
-    };
-    snapshot(compile(&[source]).expect("valid").guardrails)
+    snapshot(compiled(text))
 }
 
 fn enforcing() -> Snapshot {

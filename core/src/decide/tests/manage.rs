@@ -1,8 +1,6 @@
 //! Who may write the policies that hold a segment.
 
 use super::*;
-use crate::guardrails::{Source, compile};
-use crate::model::{PolicyChange, PolicySpecText, PolicyText, PolicyWrite};
 
 const IN_PAYMENTS: &str = "namespaces: [payments]";
 const IN_BLUE: &str = "namespaceSelector: {matchLabels: {team: blue}}";
@@ -10,10 +8,10 @@ const IN_BLUE: &str = "namespaceSelector: {matchLabels: {team: blue}}";
 /// These Guardrails; segment `payments-db`: members `app=hollowdb` in these namespaces, clients `app=hollowapp` everywhere,
 /// consent in payments.
 fn guarding(settings: &str, namespaces: &str) -> Snapshot {
-    snapshot(compiled(settings, namespaces))
+    snapshot(holding(settings, namespaces))
 }
 
-fn compiled(settings: &str, namespaces: &str) -> Guardrails {
+fn holding(settings: &str, namespaces: &str) -> Guardrails {
     let text = format!(
         "{{apiVersion: ringfence.dev/v1alpha1, kind: Guardrails, metadata: {{name: default}}, spec: {settings}}}
 ---
@@ -23,11 +21,7 @@ fn compiled(settings: &str, namespaces: &str) -> Guardrails {
   clients: [{{namespaceSelector: {{}}, podSelector: {{matchLabels: {{app: hollowapp}}}}}}]}}}}
 "
     );
-    let source = Source {
-        name: "guardrails.yaml".to_owned(),
-        text,
-    };
-    compile(&[source]).expect("valid").guardrails
+    compiled(text)
 }
 
 fn guarded(settings: &str) -> Snapshot {
@@ -36,41 +30,6 @@ fn guarded(settings: &str) -> Snapshot {
 
 fn enforcing() -> Snapshot {
     guarded("{mode: Enforce}")
-}
-
-/// The write that makes of one spec the other.
-pub(super) fn write<'a>(
-    namespace: &'a str,
-    name: &'a str,
-    before: Option<&'a str>,
-    after: Option<&'a str>,
-    changes: &[PolicyChange],
-) -> Request<'a> {
-    let text = |spec| PolicyText {
-        spec: PolicySpecText(spec),
-        ..PolicyText::default()
-    };
-    let action = Action::WritePolicy(PolicyWrite {
-        before: before.map(text),
-        after: after.map(text),
-        changes: changes.to_vec(),
-    });
-    let whole = request(namespace, action);
-    Request {
-        operation: match (before, after) {
-            (None, _) => Operation::Create,
-            (_, None) => Operation::Delete,
-            _ => Operation::Update,
-        },
-        group: "networking.k8s.io".into(),
-        resource: "networkpolicies".into(),
-        subject: Subject {
-            kind: "NetworkPolicy".into(),
-            name: name.into(),
-            ..whole.subject.clone()
-        },
-        ..whole
-    }
 }
 
 const MEMBERS: &str = r#"{"podSelector":{"matchLabels":{"app":"hollowdb"}},"policyTypes":["Ingress"]}"#;
@@ -184,15 +143,11 @@ fn where_labels_say_which_namespace_is_meant_it_is_read_live() {
     assert!(matches!(decision.verdict, Verdict::Retry(..)), "{decision:?}");
 }
 
-#[rstest]
-#[case::warned("{mode: Warn}", "warn")]
-#[case::recorded("{mode: Audit}", "audit")]
-#[case::capped("{mode: Enforce, rollout: {namespaces: [{name: payments, mode: Audit}]}}", "audit")]
-#[case::enforced("{mode: Enforce}", "deny")]
-fn the_mode_of_the_segment_holds(#[case] settings: &str, #[case] outcome: &str) {
+/// What becomes, under these Guardrails, of a write that lacks the permission.
+pub(super) fn refused(settings: &str) -> Decision {
     let request = write("payments", "mine", None, Some("{}"), &[]);
     let known = [(in_payments(Verb::Manage), Answer::Allowed(false))];
-    assert_eq!(run(&guarded(settings), &request, &known).0.outcome(), outcome);
+    run(&guarded(settings), &request, &known).0
 }
 
 #[rstest]
@@ -224,22 +179,14 @@ fn who_also_places_pods_there_does_not_write_its_policies(#[case] mode: &str, #[
 fn what_isolates_namespaces_is_left_to_its_own_guard(#[case] settings: &str, #[case] managed: bool) {
     let request = write("payments", "ringfence-default-deny-ingress", Some("{}"), None, &[]);
     let snapshot = guarded(settings);
-    let mut answers = Answers::new();
-    let asked = loop {
-        match decide(&snapshot, &request, &answers) {
-            Step::Done(decision) => break decision.findings,
-            Step::Ask(asked) => {
-                for asked in asked {
-                    let answer = match asked.question {
-                        Question::Namespace(_) => Answer::Namespace(Some(namespace(&[]))),
-                        _ => Answer::Allowed(true),
-                    };
-                    answers.insert(asked.question, answer);
-                }
-            }
-        }
-    };
-    assert_eq!(asked.iter().any(|finding| finding.rule == "Manage"), managed);
+    let (decision, _) = answering(&snapshot, &request, |question| match question {
+        Question::Namespace(_) => Answer::Namespace(Some(namespace(&[]))),
+        _ => Answer::Allowed(true),
+    });
+    assert_eq!(
+        decision.findings.iter().any(|finding| finding.rule == "Manage"),
+        managed
+    );
 }
 
 /// Of what ringfence does not read nobody knows whom it selects.
@@ -267,7 +214,7 @@ fn writes_of_policies_fail_closed_where_members_can_be_and_wherever_a_policy_may
     assert!(named.contains("payments") && named.contains("web"));
     let stricter = Guardrails {
         mode: Mode::Audit,
-        ..compiled("{mode: Enforce}", IN_PAYMENTS)
+        ..holding("{mode: Enforce}", IN_PAYMENTS)
     };
     let named = stricter.enforced_on_policies();
     assert!(named.contains("payments") && !named.contains("web"));

@@ -1,9 +1,8 @@
 //! Who may have a policy protect its pods, and who may change one that does; who is asked for its members and clients.
 
 use super::*;
-use crate::guardrails::{Derived, PROTECTED_LABEL, Source, compile};
-use crate::model::{PolicyChange, PolicySpecText, PolicyText, PolicyWrite};
-use crate::netpol::{Leniency, NetworkPolicySpec, Policy};
+use crate::guardrails::{Derived, PROTECTED_LABEL};
+use crate::model::{PolicySpecText, PolicyText};
 
 type Pairs = &'static [(&'static str, &'static str)];
 /// Labels and spec of one side.
@@ -24,20 +23,12 @@ const PINNED: &str = r#"{"podSelector":{"matchLabels":{"app":"db"}},"ingress":[{
     "podSelector":{"matchLabels":{"app":"web"}}}]}]}"#;
 
 fn settings(spec: &str) -> Guardrails {
-    let text = format!(
-        "{{apiVersion: ringfence.dev/v1alpha1, kind: Guardrails, metadata: {{name: default}}, spec: {spec}}}\n"
-    );
-    let source = Source {
-        name: "guardrails.yaml".to_owned(),
-        text,
-    };
-    compile(&[source]).expect("valid").guardrails
+    compiled(document("Guardrails", "default", spec))
 }
 
 /// The guardrails of this spec, with what is derived from policy `web/db`.
-fn protecting(spec: &str, policy: &str) -> Snapshot {
-    let policy: NetworkPolicySpec = serde_json::from_str(policy).expect("a spec");
-    let policy = Policy::read("web", "db", &policy, Leniency::Stored).expect("valid");
+fn protecting(spec: &str, protected: &str) -> Snapshot {
+    let policy = policy("web", "db", protected);
     let guardrails = settings(spec);
     let since = Since::default().advanced(&guardrails, ENFORCED);
     Snapshot {
@@ -55,27 +46,7 @@ fn write(before: Side, after: Side, changes: &[PolicyChange]) -> Request<'static
         labels: labels.iter().copied().collect::<Labels<'_>>(),
         spec: PolicySpecText(spec),
     };
-    let action = Action::WritePolicy(PolicyWrite {
-        before: before.map(text),
-        after: after.map(text),
-        changes: changes.to_vec(),
-    });
-    let whole = request("web", action);
-    Request {
-        operation: match (before, after) {
-            (None, _) => Operation::Create,
-            (_, None) => Operation::Delete,
-            _ => Operation::Update,
-        },
-        group: "networking.k8s.io".into(),
-        resource: "networkpolicies".into(),
-        subject: Subject {
-            kind: "NetworkPolicy".into(),
-            name: "db".into(),
-            ..whole.subject.clone()
-        },
-        ..whole
-    }
+    policy_write(("web", "db"), before.map(text), after.map(text), changes)
 }
 
 fn on_policy(verb: Verb, scope: Scope) -> Question {

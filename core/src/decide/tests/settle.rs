@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::*;
-use crate::guardrails::{Source, compile};
 use crate::model::{Isolate, Isolated};
 
 const GATED: &str = r#"{"schedulingGates":[{"name":"other/gate"},{"name":"ringfence.dev/settle"}]}"#;
@@ -19,11 +18,7 @@ fn settling(settings: &str, settle: &str) -> Snapshot {
 {{apiVersion: ringfence.dev/v1alpha1, kind: IsolationProfile, metadata: {{name: restricted}}, spec: {{{settle} policies: [{{builtin: default-deny-ingress}}]}}}}
 "
     );
-    let source = Source {
-        name: "guardrails.yaml".to_owned(),
-        text,
-    };
-    snapshot(compile(&[source]).expect("valid").guardrails)
+    snapshot(compiled(text))
 }
 
 const ENFORCED: &str = "{mode: Enforce, isolation: {defaultProfile: restricted}}";

@@ -1,9 +1,6 @@
 //! Who may write policies that ringfence does not read: asked on the kind, as strictly as what it could get around.
 
-use super::manage::write;
 use super::*;
-use crate::guardrails::{Source, compile};
-use crate::model::PolicyChange;
 
 const NAMED: &str = "consent: {namespace: payments}, members: [{namespaces: [payments], podSelector: {}}]";
 const ELSEWHERE: &str = "consent: {namespace: owners}, members: [{namespaces: [payments], podSelector: {}}]";
@@ -12,24 +9,11 @@ const BLUE: &str = "consent: {namespace: owners}, \
 
 /// Guardrails with these settings and, unless empty, a segment.
 fn world(settings: &str, segment: &str) -> Snapshot {
-    let document = |kind: &str, spec: &str| {
-        format!(
-            "{{apiVersion: ringfence.dev/v1alpha1, kind: {kind}, metadata: {{name: default}}, spec: {{{spec}}}}}\n---\n"
-        )
-    };
-    let mut text = document("Guardrails", settings);
+    let mut text = document("Guardrails", "default", &format!("{{{settings}}}"));
     if !segment.is_empty() {
-        text.push_str(&document("Segment", segment));
+        text.push_str(&document("Segment", "default", &format!("{{{segment}}}")));
     }
-    let source = Source {
-        name: "guardrails.yaml".to_owned(),
-        text,
-    };
-    snapshot(
-        compile(&[source])
-            .unwrap_or_else(|problems| panic!("{problems}"))
-            .guardrails,
-    )
+    snapshot(compiled(text))
 }
 
 /// A write of a Cilium policy, of one namespace or of none.
@@ -247,21 +231,10 @@ fn what_isolates_namespaces_is_left_to_its_own_guard(
     let mut request = created(namespace);
     request.subject.name = "ringfence-open".into();
     let snapshot = world(settings, "");
-    let mut answers = Answers::new();
-    let findings = loop {
-        match decide(&snapshot, &request, &answers) {
-            Step::Done(decision) => break decision.findings,
-            Step::Ask(asked) => {
-                for asked in asked {
-                    let answer = match asked.question {
-                        Question::Namespace(_) => Answer::Namespace(Some(super::namespace(&[]))),
-                        _ => Answer::Allowed(true),
-                    };
-                    answers.insert(asked.question, answer);
-                }
-            }
-        }
-    };
+    let (Decision { findings, .. }, _) = answering(&snapshot, &request, |question| match question {
+        Question::Namespace(_) => Answer::Namespace(Some(super::namespace(&[]))),
+        _ => Answer::Allowed(true),
+    });
     assert_eq!(
         findings.iter().any(|finding| finding.rule == NAME),
         asked,
