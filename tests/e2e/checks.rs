@@ -19,7 +19,7 @@ spec:
   checks:
     - {name: WorldIngress, allowFrom: [20.0.0.0/8]}
     - {name: WorldEgress}
-    - {name: AllNamespaces}
+    - {name: AllNamespaces, podRanges: [192.168.0.0/16, 'fd00:10:244::/56']}
     - {name: MissingPorts}
     - {name: WideCIDR, widest: {ipv4: 8}}
     - {name: MetadataEndpoint}
@@ -172,6 +172,7 @@ fn every_check_refuses_warns_records_and_is_waived() {
         no_worse_and_worse(&world, &case);
         warned_and_recorded(&world, &case);
     }
+    addresses_of_pods(&world);
     are_published(&world);
     // What is deleted no longer isolates, and each says so.
     let output = world.kubectl("mallory", "delete networkpolicies --all -n web");
@@ -271,6 +272,20 @@ fn warned_and_recorded(world: &World, case: &Case) {
         (&json!("audit"), &json!("Audit"), &json!("LacksPermission")),
         "{record}"
     );
+}
+
+/// The pods' own range is every namespace, in whatever pieces.
+fn addresses_of_pods(world: &World) {
+    let from = |blocks: Value| {
+        let spec = json!({"podSelector": {}, "ingress": [{"from": blocks, "ports": [{"port": 80}]}]});
+        world.apply("mallory", &policy("web", "addresses", &spec))
+    };
+    let said =
+        from(json!([{"ipBlock": {"cidr": "192.168.0.0/17"}}, {"ipBlock": {"cidr": "192.168.128.0/17"}}])).refused();
+    assert_eq!(named(&said), ["AllNamespaces"], "{said}");
+    let said = from(json!([{"ipBlock": {"cidr": "fd00:10:244::/64"}}])).refused();
+    assert_eq!(named(&said), ["AllNamespaces"], "{said}");
+    from(json!([{"ipBlock": {"cidr": "192.168.0.0/15", "except": ["192.168.0.0/16"]}}])).ok();
 }
 
 /// Each check is an object, and `can-i` answers by its name.

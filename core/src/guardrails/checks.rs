@@ -24,6 +24,8 @@ pub struct CheckOptions {
     pub allow_to: AddressSet,
     /// What MetadataEndpoint guards.
     pub endpoints: AddressSet,
+    /// What AllNamespaces takes for addresses of pods; empty where configuration does not say.
+    pub pod_ranges: AddressSet,
     /// How many ports of one protocol MissingPorts leaves alone.
     pub most_ports: u32,
     /// The shortest prefix length of IPv4 that WideCIDR leaves alone, from 1 to 32.
@@ -40,6 +42,7 @@ impl Default for CheckOptions {
             allow_from: AddressSet::default(),
             allow_to: AddressSet::default(),
             endpoints: METADATA_ENDPOINTS.into_iter().map(ipnet::IpNet::from).collect(),
+            pod_ranges: AddressSet::default(),
             most_ports: 8192,
             widest_ipv4: 16,
             widest_ipv6: 48,

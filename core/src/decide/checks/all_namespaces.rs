@@ -9,6 +9,12 @@
 //! namespace that carries a copied label. Where an enforced segment guards just those pods everywhere (its `clients` or
 //! `members` hold all that the peer could mean, and no rollout caps it), the label cannot be copied, and the peer is no breach.
 //!
+//! **An ipBlock may mean pods, too**, where the network plugin matches them by address (the API leaves it open), and a pod of
+//! any namespace may come to have any of their addresses. With `{name: AllNamespaces, podRanges: [10.244.0.0/16]}` an ipBlock
+//! that holds even one of them is refused, so it does not help to cut the range up; what `except` takes out does not count.
+//! The ranges are what `--cluster-cidr` of the controller manager says, `kubectl get nodes -o yaml` under `podCIDRs`, or the
+//! subnets from which a cloud gives pods their addresses. Without `podRanges` no ipBlock is looked at here.
+//!
 //! **Settle it** by naming the namespaces (`kubernetes.io/metadata.name`), by a segment, or with `waive` on
 //! `policychecks.ringfence.dev/AllNamespaces` at the cluster.
 
@@ -25,29 +31,45 @@ pub(super) fn find(sight: &Sight<'_>) -> Vec<Breach> {
     for direction in DIRECTIONS {
         for seen in sight.rules(direction) {
             for (at, peer) in seen.peers() {
-                let Peer::Pods { namespaces, pods } = peer else {
-                    continue;
-                };
-                let PeerNamespaces::Selected(selector) = namespaces else {
-                    continue;
-                };
-                let own = &sight.policy.name.namespace;
-                if is_open(selector) && !guarded(sight.guardrails, namespaces, pods, own) {
-                    let why = format!(
-                        "{}[{at}] is every namespace {}",
-                        seen.peers_path(),
-                        if selector.is_everything() {
-                            "(an empty namespaceSelector)".to_owned()
-                        } else {
-                            format!("but few (namespaceSelector {selector})")
-                        }
-                    );
+                if let Some(what) = every_namespace(sight, peer) {
+                    let why = format!("{}[{at}]{what}", seen.peers_path());
                     found.push(sight.breach(direction, [seen.spot(at)], why));
                 }
             }
         }
     }
     found
+}
+
+/// How a peer comes to be every namespace, to follow its path; none where it does not.
+fn every_namespace(sight: &Sight<'_>, peer: &Peer) -> Option<String> {
+    match peer {
+        Peer::Pods {
+            namespaces: PeerNamespaces::Own,
+            ..
+        } => None,
+        Peer::Pods {
+            namespaces: namespaces @ PeerNamespaces::Selected(selector),
+            pods,
+        } => {
+            let own = &sight.policy.name.namespace;
+            (is_open(selector) && !guarded(sight.guardrails, namespaces, pods, own)).then(|| {
+                if selector.is_everything() {
+                    " is every namespace (an empty namespaceSelector)".to_owned()
+                } else {
+                    format!(" is every namespace but few (namespaceSelector {selector})")
+                }
+            })
+        }
+        Peer::Block(block) => {
+            let of_pods = block.addresses().intersection(&sight.options().pod_ranges);
+            let first = of_pods.cidrs().next()?;
+            Some(format!(
+                ".ipBlock {} holds addresses of pods ({first}), which are of any namespace",
+                block.cidr
+            ))
+        }
+    }
 }
 
 /// Whether a namespace that nobody has labelled matches, whatever its name: all but finitely many do.

@@ -110,6 +110,34 @@ fn found(decision: &Decision) -> Vec<String> {
     "name: AllNamespaces",
     r#"{"ingress":[{"from":[{"namespaceSelector":{"matchExpressions":[{"key":"env","operator":"NotIn","values":["x"]}]}}]}]}"#
 )]
+#[case::the_addresses_of_all_pods(
+    "name: AllNamespaces, podRanges: [10.244.0.0/16]",
+    r#"{"ingress":[{"from":[{"ipBlock":{"cidr":"10.244.0.0/16"}}]}]}"#
+)]
+#[case::a_range_around_them(
+    "name: AllNamespaces, podRanges: [10.244.0.0/16]",
+    r#"{"ingress":[{"from":[{"ipBlock":{"cidr":"10.0.0.0/8"}}]}]}"#
+)]
+#[case::half_of_them_out(
+    "name: AllNamespaces, podRanges: [10.244.0.0/16]",
+    r#"{"egress":[{"to":[{"ipBlock":{"cidr":"10.244.0.0/17"}}]}]}"#
+)]
+#[case::one_of_them(
+    "name: AllNamespaces, podRanges: [10.1.0.0/16, 10.244.0.0/16]",
+    r#"{"ingress":[{"from":[{"ipBlock":{"cidr":"10.244.3.7/32"}}]}]}"#
+)]
+#[case::all_but_one_of_them(
+    "name: AllNamespaces, podRanges: [10.244.0.0/30]",
+    r#"{"ingress":[{"from":[{"ipBlock":{"cidr":"10.0.0.0/8","except":["10.244.0.0/31","10.244.0.2/32"]}}]}]}"#
+)]
+#[case::by_ipv6_of_pods(
+    "name: AllNamespaces, podRanges: [10.244.0.0/16, 'fd00:10:244::/56']",
+    r#"{"ingress":[{"from":[{"ipBlock":{"cidr":"fd00:10:244::/64"}}]}]}"#
+)]
+#[case::mapped_addresses_of_pods(
+    "name: AllNamespaces, podRanges: [10.244.0.0/16]",
+    r#"{"ingress":[{"from":[{"ipBlock":{"cidr":"::ffff:10.244.0.0/112"}}]}]}"#
+)]
 #[case::no_ports("name: MissingPorts", r#"{"ingress":[{"from":[{"podSelector":{}}]}]}"#)]
 #[case::empty_ports("name: MissingPorts", r#"{"ingress":[{"from":[{"podSelector":{}}],"ports":[]}]}"#)]
 #[case::no_ports_out("name: MissingPorts", r#"{"egress":[{"to":[{"podSelector":{}}]}]}"#)]
@@ -230,6 +258,18 @@ fn what_a_check_refuses_is_refused_however_it_is_written(#[case] check: &str, #[
     "name: AllNamespaces",
     r#"{"ingress":[{"from":[{"namespaceSelector":{},"podSelector":{"matchExpressions":[{"key":"a","operator":"Exists"},{"key":"a","operator":"DoesNotExist"}]}}]}]}"#
 )]
+#[case::addresses_of_no_pods(
+    "name: AllNamespaces, podRanges: [10.244.0.0/16]",
+    r#"{"ingress":[{"from":[{"ipBlock":{"cidr":"10.0.0.0/8","except":["10.244.0.0/17","10.244.128.0/17"]}}]}]}"#
+)]
+#[case::addresses_beside_those_of_pods(
+    "name: AllNamespaces, podRanges: [10.244.0.0/16, 'fd00:10:244::/56']",
+    r#"{"ingress":[{"from":[{"ipBlock":{"cidr":"10.243.0.0/16"}},{"ipBlock":{"cidr":"10.245.0.0/16"}},{"ipBlock":{"cidr":"fd00:10:245::/56"}}]}]}"#
+)]
+#[case::addresses_of_which_nobody_said_whose(
+    "name: AllNamespaces",
+    r#"{"ingress":[{"from":[{"ipBlock":{"cidr":"10.244.0.0/16"}}]}]}"#
+)]
 #[case::a_port("name: MissingPorts", r#"{"ingress":[{"from":[],"ports":[{"port":443}]}]}"#)]
 #[case::a_port_by_name("name: MissingPorts", r#"{"ingress":[{"ports":[{"port":"http"}]}]}"#)]
 #[case::node_ports("name: MissingPorts", r#"{"ingress":[{"ports":[{"port":30000,"endPort":32767}]}]}"#)]
@@ -275,16 +315,19 @@ fn what_a_check_leaves_alone_passes(#[case] check: &str, #[case] spec: &str) {
 
 /// Neither 256 parts of a wide range, nor half of them, come to something else than the range.
 #[rstest]
-#[case(1)]
-#[case(2)]
-fn a_range_that_is_cut_up_is_as_wide(#[case] every: usize) {
+#[case("name: WideCIDR", 1)]
+#[case("name: WideCIDR", 2)]
+#[case("name: AllNamespaces, podRanges: [10.0.0.0/8]", 1)]
+#[case("name: AllNamespaces, podRanges: [10.244.0.0/16]", 2)]
+fn a_range_that_is_cut_up_is_as_wide(#[case] check: &str, #[case] every: usize) {
     let parts: Vec<String> = (0..=255)
         .step_by(every)
         .map(|part| format!(r#"{{"ipBlock":{{"cidr":"10.{part}.0.0/16"}}}}"#))
         .collect();
     let spec = format!(r#"{{"egress":[{{"to":[{}]}}]}}"#, parts.join(","));
-    let decision = judged(&enforcing("name: WideCIDR"), None, &spec);
-    assert_eq!(found(&decision), ["WideCIDR LacksPermission"]);
+    let decision = judged(&enforcing(check), None, &spec);
+    let name = check.trim_start_matches("name: ").split(',').next().unwrap_or_default();
+    assert_eq!(found(&decision), [format!("{name} LacksPermission")]);
 }
 
 const WORLD: &str = r#"{"podSelector":{"matchLabels":{"app":"web"}},"ingress":[{"ports":[{"port":80}]}]}"#;

@@ -23,6 +23,10 @@ pub struct CheckConfiguration {
     /// MetadataEndpoint: addresses that count, too, beside 169.254.169.254 and fd00:ec2::254.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<String>,
+    /// AllNamespaces: addresses and CIDRs of the cluster's pods. An ipBlock that holds one of them is a peer of every
+    /// namespace where the network plugin matches pods by address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pod_ranges: Vec<String>,
     /// MissingPorts: how many ports of one protocol the rules of one direction may let through together, from 1 to 65534.
     /// Absent: 8192.
     #[serde(default, skip_serializing_if = "Option::is_none")]

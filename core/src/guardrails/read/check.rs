@@ -15,10 +15,11 @@ use crate::model::Mode;
 use crate::netpol::{AddressSet, Family};
 
 /// Whose option each option is.
-const OPTIONS: [(&str, CheckName); 6] = [
+const OPTIONS: [(&str, CheckName); 7] = [
     ("allowFrom", CheckName::WorldIngress),
     ("allowTo", CheckName::WorldEgress),
     ("endpoints", CheckName::MetadataEndpoint),
+    ("podRanges", CheckName::AllNamespaces),
     ("mostPorts", CheckName::MissingPorts),
     ("widest", CheckName::WideCidr),
     ("ownedLabels", CheckName::UnownedNamespaceLabel),
@@ -69,6 +70,7 @@ fn read(place: &Place<'_>, check: &CheckConfiguration, options: &mut CheckOption
         allow_from,
         allow_to,
         endpoints,
+        pod_ranges,
         most_ports,
         widest,
         owned_labels,
@@ -79,6 +81,17 @@ fn read(place: &Place<'_>, check: &CheckConfiguration, options: &mut CheckOption
     options.allow_to = options.allow_to.union(&to);
     let more = addresses(&place.field("endpoints"), endpoints, found);
     options.endpoints = options.endpoints.union(&more);
+    let at = place.field("podRanges");
+    let pods = addresses(&at, pod_ranges, found);
+    if holds_a_family(&pods) {
+        let message = "every ipBlock would count as one of pods";
+        found.wrong(
+            &at,
+            message,
+            "write the ranges that pods get addresses from, e.g. 10.244.0.0/16",
+        );
+    }
+    options.pod_ranges = options.pod_ranges.union(&pods);
     if let Some(given) = most_ports {
         match u32::try_from(*given) {
             Ok(number @ 1..=65534) => options.most_ports = number,
@@ -119,14 +132,18 @@ fn read(place: &Place<'_>, check: &CheckConfiguration, options: &mut CheckOption
 /// What is left alone. Not everything: then there would be nothing to check.
 fn exempt(place: &Place<'_>, given: &[String], name: CheckName, found: &mut Found) -> AddressSet {
     let set = addresses(place, given, found);
-    if [Family::V4, Family::V6]
-        .into_iter()
-        .any(|family| set.holds_all_of(family))
-    {
+    if holds_a_family(&set) {
         let message = format!("{} would have nothing to refuse", name.as_str());
         found.wrong(place, message, "name the ranges that are meant, or leave the check out");
     }
     set
+}
+
+/// Whether all of IPv4 or all of IPv6 is in it.
+fn holds_a_family(set: &AddressSet) -> bool {
+    [Family::V4, Family::V6]
+        .into_iter()
+        .any(|family| set.holds_all_of(family))
 }
 
 fn addresses(place: &Place<'_>, given: &[String], found: &mut Found) -> AddressSet {

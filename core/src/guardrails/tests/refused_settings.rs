@@ -153,3 +153,28 @@ fn the_guardrails_document_has_a_name_like_any_object() {
     let text = guardrails_with("{}").replace("name: default", "name: \"\\e[2J\"");
     assert_eq!(messages(&text), ["\"\\u{1b}[2J\" is not a valid name"]);
 }
+
+#[rstest::rstest]
+#[case("{name: AllNamespaces, podRanges: [10.244.0.0/16, 'fd00:10:244::/56', 10.1.2.3]}", &[])]
+#[case(
+    "{name: AllNamespaces, podRanges: [10.244.0.0/99, pods, 10.244.0.1/16]}",
+    &[
+        "\"10.244.0.0/99\" is not a range of addresses: write ADDRESS/BITS, e.g. 10.0.0.0/8 or 2001:db8::/64",
+        "\"pods\" is not a range of addresses: write ADDRESS/BITS, e.g. 10.0.0.0/8 or 2001:db8::/64",
+        "\"10.244.0.1/16\" has bits beyond its length: write 10.244.0.0/16 for the range, or 10.244.0.1/32 for the address",
+    ]
+)]
+#[case("{name: AllNamespaces, podRanges: [0.0.0.0/1, 128.0.0.0/1]}", &["every ipBlock would count as one of pods"])]
+#[case("{name: AllNamespaces, podRanges: ['::/0']}", &["every ipBlock would count as one of pods"])]
+#[case(
+    "{name: WorldIngress, podRanges: [10.244.0.0/16]}",
+    &["WorldIngress has no option podRanges: it is one of AllNamespaces"]
+)]
+#[case("{name: WorldIngress, allowFrom: [0.0.0.0/0]}", &["WorldIngress would have nothing to refuse"])]
+#[case("{name: WorldEgress, allowTo: [0.0.0.0/1, 128.0.0.0/1]}", &["WorldEgress would have nothing to refuse"])]
+#[case("{name: MissingPorts, mostPorts: 65535}", &["65535 is not a number of ports that leaves some out"])]
+#[case("{name: WideCIDR, widest: {ipv4: 0}}", &["0 is not the length of a prefix that leaves something out"])]
+#[case("{name: WideCIDR, widest: {ipv6: 129}}", &["129 is not the length of a prefix that leaves something out"])]
+fn options_of_checks(#[case] check: &str, #[case] expected: &[&str]) {
+    assert_eq!(messages(&guardrails_with(&format!("{{checks: [{check}]}}"))), expected);
+}
