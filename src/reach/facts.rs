@@ -41,6 +41,8 @@ pub(super) enum Fact {
         /// Its name.
         name: String,
     },
+    /// Something that should be known of how it is written.
+    Noted(Problem),
     /// Something of Kubernetes that says nothing here.
     Silent,
     /// No object of Kubernetes at all, and why not.

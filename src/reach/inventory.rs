@@ -166,6 +166,7 @@ impl Gathering {
                 let first = origin.problem(&[], name);
                 self.unread.entry(kind).or_insert((0, first)).0 += 1;
             }
+            Fact::Noted(note) => self.warnings.push(note.to_string()),
             Fact::Silent => {}
             Fact::Stranger(why) => {
                 let message = format!("skipped: not a Kubernetes object: {why}");

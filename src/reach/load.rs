@@ -7,7 +7,7 @@ use std::thread;
 
 use super::facts::{Fact, Reading};
 use super::inventory::Inventory;
-use super::objects::{Chunk, Origin, chunks};
+use super::objects::{Chunk, Contents, Origin, chunks};
 use crate::answer::offline::folder::{self, File, Unreadable};
 use crate::answer::offline::{Problem, Problems};
 
@@ -101,11 +101,18 @@ fn read_parts(parts: &[Chunk], reading: &Reading) -> Vec<Found> {
 fn read_share(parts: &[Chunk], reading: &Reading) -> Vec<Found> {
     let mut found = Vec::new();
     for part in parts {
-        match part.objects() {
-            Ok(objects) => found.extend(objects.into_iter().map(|object| {
-                let fact = reading.read(&object)?;
-                Ok((fact, object.origin))
-            })),
+        match part.contents() {
+            Ok(Contents { objects, letter }) => {
+                let first = found.len();
+                found.extend(objects.into_iter().map(|object| {
+                    let fact = reading.read(&object)?;
+                    Ok((fact, object.origin))
+                }));
+                let says = |found: &Found| !matches!(found, Ok((Fact::Silent | Fact::Stranger(_), _)));
+                if let Some(letter) = letter.filter(|_| found[first..].iter().any(says)) {
+                    found.push(Ok((Fact::Noted(letter), part.origin())));
+                }
+            }
             Err(problem) => found.push(match part.excuse(&problem) {
                 Some(why) => Ok((Fact::Stranger(why), part.origin())),
                 None => Err(problem),

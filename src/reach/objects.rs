@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::kinds::{is_read, kinds_in};
-use super::pruned::Pruned;
+use super::pruned::{Pruned, may_have_letters};
 use super::reader::{TEMPLATE, is_template};
 use crate::answer::offline::folder::File;
 use crate::answer::offline::{Problem, line_in};
@@ -50,6 +50,18 @@ enum Format {
     Yaml,
     Json,
 }
+
+/// What is read as true or false where YAML is written without quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Booleans {
+    /// As kubectl does (YAML 1.1): `yes`, `on`, `y` and their like, too.
+    Old,
+    /// `true` and `false` alone (YAML 1.2).
+    New,
+}
+
+const LETTER: &str =
+    "a single letter without quotes is read as text; kubectl takes y for true and n for false: put it in quotes";
 
 /// What the items of a typed list leave out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,6 +228,15 @@ fn yaml_documents(text: &str) -> Vec<Range<usize>> {
     documents
 }
 
+/// What a part of a file holds.
+#[derive(Debug)]
+pub(super) struct Contents {
+    /// The objects in it.
+    pub(super) objects: Vec<Object>,
+    /// A single letter that kubectl would not take for text, if there is any.
+    pub(super) letter: Option<Problem>,
+}
+
 impl Chunk {
     /// How many bytes it has.
     pub(super) fn size(&self) -> usize {
@@ -223,23 +244,35 @@ impl Chunk {
     }
 
     /// The objects in it. One without content is none.
-    pub(super) fn objects(&self) -> Result<Vec<Object>, Problem> {
+    pub(super) fn contents(&self) -> Result<Contents, Problem> {
+        let text = &self.file.text[self.range.clone()];
+        let mut letter = None;
         let Pruned(value) = match self.format {
-            Format::Json => serde_json::from_str(&self.file.text[self.range.clone()]).map_err(|error| Problem {
+            Format::Json => serde_json::from_str(text).map_err(|error| Problem {
                 file: self.file.name.clone(),
                 line: line_of(&self.file.text, self.range.start) + error.line() as u64 - 1,
                 message: format!("column {}: {error}", error.column()),
             })?,
-            Format::Yaml => self.yaml(&self.file.text[self.range.clone()]).or_else(|_| {
-                // Once more, with the lines before it counted in.
-                let lines = line_of(&self.file.text, self.range.start) - 1;
-                let padding = "\n".repeat(usize::try_from(lines).unwrap_or_default());
-                self.yaml(&(padding + &self.file.text[self.range.clone()]))
-            })?,
+            Format::Yaml => {
+                let mut read = self.yaml(text, Booleans::Old).or_else(|_| {
+                    // Once more, with the lines before it counted in.
+                    let lines = line_of(&self.file.text, self.range.start) - 1;
+                    let padding = "\n".repeat(usize::try_from(lines).unwrap_or_default());
+                    self.yaml(&(padding + text), Booleans::Old)
+                })?;
+                if may_have_letters(text) {
+                    letter = read.with_letters(&self.yaml(text, Booleans::New)?);
+                }
+                read
+            }
         };
+        let letter = letter.map(|path| {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            self.origin().problem(&path, LETTER)
+        });
         let mut objects = Vec::new();
         self.collect(value, &mut objects);
-        Ok(objects)
+        Ok(Contents { objects, letter })
     }
 
     /// Where it stands.
@@ -261,8 +294,8 @@ impl Chunk {
         (!meant).then(|| format!("it cannot be read: line {}: {}", problem.line, problem.message))
     }
 
-    fn yaml(&self, text: &str) -> Result<Pruned, Problem> {
-        let options = serde_saphyr::options! { budget: None };
+    fn yaml(&self, text: &str, booleans: Booleans) -> Result<Pruned, Problem> {
+        let options = serde_saphyr::options! { budget: None, strict_booleans: booleans == Booleans::New };
         serde_saphyr::from_str_with_options(text, options).map_err(|error| {
             let error = error.without_snippet();
             let line = error.location().map_or(1, |location| location.line());

@@ -63,7 +63,7 @@ impl Reader<'_> {
         match self.at(&["metadata", key]) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-            // YAML 1.1, as kubectl reads it: a bare `y` is true.
+            // YAML 1.1, as kubectl reads it: a bare `on` is true.
             Some(other) => Err(self.wrong(&["metadata", key], format!("{other} is no text; put it in quotes"))),
         }
     }

@@ -219,6 +219,84 @@ status: {phase: Running, podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.1}, {ip: 'fd00::1
     assert_eq!(addresses, ["10.0.0.1", "fd00::1"]);
 }
 
+/// Namespaces of x, y and z are common where policies are tested, and many who write YAML put no quotes there.
+#[test]
+fn a_single_letter_is_text_and_warned_of() {
+    let text = "
+apiVersion: v1
+kind: Pod
+metadata: {name: y, namespace: y, labels: {n: N, a: \"y\"}}
+spec: {hostNetwork: y}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: p
+  namespace: y
+spec:
+  podSelector:
+    matchExpressions:
+    - {key: n, operator: In, values: [n, N]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: c}
+data: {answer: y}
+";
+    assert_eq!(
+        workloads(text),
+        BTreeMap::from([("y/Pod/y".to_owned(), vec!["a=y,n=N".to_owned()])])
+    );
+    let inventory = read(text).unwrap_or_else(|error| panic!("{error}"));
+    assert!(inventory.workloads.values().flatten().all(|pod| pod.host_network));
+    assert_eq!(inventory.policies[0].identity.namespace, "y");
+    insta::assert_snapshot!(inventory.warnings.join("\n"), @r"
+    a.yaml:4: a single letter without quotes is read as text; kubectl takes y for true and n for false: put it in quotes
+    a.yaml:11: a single letter without quotes is read as text; kubectl takes y for true and n for false: put it in quotes
+    ");
+    let error = refused(&text.replace("N, a", "on, a"));
+    assert!(
+        error.contains("metadata.labels.n: true is no text; put it in quotes"),
+        "{error}"
+    );
+}
+
+/// `env` and `resources` are parts of containers that nobody reads here, and words that people label with.
+#[test]
+fn a_label_may_be_called_like_what_is_left_unread() {
+    let yaml = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {env: prod}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  template:
+    metadata: {labels: {env: prod, resources: large, args: ''}, annotations: {env: prod}}
+    spec: {volumes: [{name: env}], containers: [{env: [{name: A, value: b}], resources: {limits: {cpu: 1}}, args: [a], command: }]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: p, namespace: shop}
+spec: {podSelector: {matchLabels: {env: prod}}}
+";
+    let json = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "labels": {"env": "prod"}},
+        "spec": {"volumes": [], "containers": [{"env": [{"name": "A"}]}]}}"#;
+    assert_eq!(
+        workloads(yaml)["shop/Deployment/web"],
+        ["args=,env=prod,resources=large"]
+    );
+    assert_eq!(workloads(json)["default/Pod/a"], ["env=prod"]);
+    let inventory = read(yaml).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(inventory.namespaces["shop"]["env"], "prod");
+    let selector = inventory.policies[0].spec.pod_selector.as_ref().expect("a selector");
+    assert_eq!(selector.match_labels["env"], "prod");
+    let error = refused("apiVersion: v1\nkind: Pod\nmetadata: {name: a, labels: {env: [prod]}}");
+    assert!(error.contains("metadata.labels.env"), "{error}");
+}
+
 #[test]
 fn what_is_no_object_is_told_of_and_skipped() {
     let text = "a: b\n---\napiVersion: v1\n---\njust text\n---\napiVersion: v1\nkind: Service\nmetadata: {name: s}\n";
@@ -269,7 +347,7 @@ spec:
 #[case::empty_peer(POLICY, "- ipBlock: {cidr: 10.0.0.0/8}", "- {}")]
 #[case::no_name(POLICY, "name: p, ", "")]
 #[case::namespace_of_no_name(POLICY, "shop", "Shop")]
-#[case::namespace_without_quotes(POLICY, "namespace: shop", "namespace: y")]
+#[case::namespace_without_quotes(POLICY, "namespace: shop", "namespace: yes")]
 #[case::pod_label(POD, "app: web", "app: 'no value'")]
 #[case::pod_label_without_quotes(POD, "app: web", "app: 1")]
 #[case::template_label(DEPLOYMENT, "app: web", "'-': web")]
