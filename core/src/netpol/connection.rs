@@ -61,8 +61,8 @@ pub struct Endpoint {
     pub kind: Arc<str>,
     /// The name of the owner.
     pub name: Arc<str>,
-    /// What tells it from other endpoints of the same namespace, kind and name: labels that policies select by. Empty
-    /// where there is no other; also where only named ports, addresses or hostNetwork differ.
+    /// What tells it from other endpoints of the same namespace, kind and name: labels that policies select by, true of
+    /// all its pods. Empty where there is no other; also where only named ports, addresses or hostNetwork differ.
     pub apart: Vec<(String, String)>,
     /// Whether its pods share the network of their nodes: no policy isolates them.
     pub host_network: bool,

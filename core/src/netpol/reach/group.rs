@@ -132,7 +132,7 @@ pub(super) fn group(
                 namespace: workload.namespace.clone(),
                 kind: workload.kind.clone(),
                 name: workload.name.clone(),
-                apart: vocabulary.labels(workload),
+                apart: Vec::new(),
                 host_network: workload.host_network,
                 ingress_isolated: false,
                 egress_isolated: false,
@@ -142,8 +142,8 @@ pub(super) fn group(
         endpoint.pods = endpoint.pods.saturating_add(workload.pods);
         endpoint.workloads.push(position);
     }
-    let mut found: Vec<(GroupId, Endpoint)> = found.into_iter().map(|((_, _, _, group), end)| (group, end)).collect();
-    tell_apart(&mut found, vocabulary);
+    let found = found.into_iter().map(|((_, _, _, group), end)| (group, end));
+    let mut found = tell_apart(found.collect(), world, vocabulary);
     found.sort_by(|(_, left), (_, right)| order(left).cmp(&order(right)));
     for (number, (group, _)) in found.iter().enumerate() {
         groups[group.index()].endpoints.push(EndpointId::at(number));
@@ -156,26 +156,51 @@ fn order(end: &Endpoint) -> impl Ord + use<'_> {
     (&end.namespace, &end.kind, &end.name, &end.apart, end.workloads.first())
 }
 
-/// Leaves in `apart` what tells an endpoint from the others of the same name: nothing where there is no other.
-fn tell_apart(found: &mut [(GroupId, Endpoint)], vocabulary: &Vocabulary<'_>) {
-    let mut named: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-    for (position, (_, end)) in found.iter().enumerate() {
+/// Puts into `apart` what tells an endpoint from the others of the same name: nothing where there is no other. Pods that
+/// policies see alike, but whose labels by which they are told from others differ, become endpoints of their own, so that
+/// what is said of an endpoint's labels is true of all its pods.
+fn tell_apart(found: Vec<(GroupId, Endpoint)>, world: &World, vocabulary: &Vocabulary<'_>) -> Vec<(GroupId, Endpoint)> {
+    let mut named: BTreeMap<_, Vec<(GroupId, Endpoint)>> = BTreeMap::new();
+    for (group, end) in found {
         let name = (end.namespace.clone(), end.kind.clone(), end.name.clone());
-        named.entry(name).or_default().push(position);
+        named.entry(name).or_default().push((group, end));
     }
-    for positions in named.into_values() {
-        let all: Vec<Vec<(String, String)>> = positions.iter().map(|at| found[*at].1.apart.clone()).collect();
-        let seen: Vec<Vec<Seen<'_>>> = all.iter().map(|labels| vocabulary.seen(labels)).collect();
+    let mut told = Vec::new();
+    for mut ends in named.into_values() {
+        if ends.len() == 1 {
+            told.append(&mut ends);
+            continue;
+        }
+        let first = |end: &Endpoint| vocabulary.labels(&world.workloads[end.workloads[0]]);
+        let labels: Vec<Vec<(String, String)>> = ends.iter().map(|(_, end)| first(end)).collect();
+        let seen: Vec<Vec<Seen<'_>>> = labels.iter().map(|labels| vocabulary.seen(labels)).collect();
         let value = |seen: &[Seen<'_>], key: &str| {
             seen.iter()
                 .find(|(name, _)| *name == key)
                 .map(|(_, value)| value.map(str::to_owned))
         };
         let differs = |key: &str| seen.iter().any(|one| value(one, key) != value(&seen[0], key));
-        for (at, labels) in positions.into_iter().zip(&all) {
-            found[at].1.apart = labels.iter().filter(|(key, _)| differs(key)).cloned().collect();
+        for (group, end) in ends {
+            let mut parts: BTreeMap<Vec<(String, String)>, Vec<usize>> = BTreeMap::new();
+            for position in &end.workloads {
+                let mut apart = vocabulary.labels(&world.workloads[*position]);
+                apart.retain(|(key, _)| differs(key));
+                parts.entry(apart).or_default().push(*position);
+            }
+            told.extend(parts.into_iter().map(|(apart, workloads)| {
+                let pods = workloads.iter().map(|position| world.workloads[*position].pods);
+                let pods = pods.fold(0, u32::saturating_add);
+                let part = Endpoint {
+                    apart,
+                    pods,
+                    workloads,
+                    ..end.clone()
+                };
+                (group, part)
+            }));
         }
     }
+    told
 }
 
 /// Finds which policies isolate each group.
