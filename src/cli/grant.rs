@@ -344,6 +344,11 @@ async fn configured(client: &Client, segment: &SegmentName, installed_in: &Names
 
 /// The guardrails that our ConfigMap holds.
 pub(super) async fn guardrails(client: &Client, installed_in: &NamespaceName) -> anyhow::Result<Guardrails> {
+    Ok(compile(&sources(client, installed_in).await?)?.guardrails)
+}
+
+/// The text of the guardrails in our ConfigMap.
+pub(super) async fn sources(client: &Client, installed_in: &NamespaceName) -> anyhow::Result<Vec<Source>> {
     let configuration = Api::<ConfigMap>::namespaced(client.clone(), installed_in.as_str());
     let written = configuration.get(names::GUARDRAILS).await.map_err(briefly)?;
     let keys = written
@@ -351,12 +356,11 @@ pub(super) async fn guardrails(client: &Client, installed_in: &NamespaceName) ->
         .unwrap_or_default()
         .into_iter()
         .filter(|(key, _)| Path::new(key).extension().is_some_and(|extension| extension == "yaml"));
-    let sources: Vec<Source> = keys.map(|(name, text)| Source { name, text }).collect();
-    Ok(compile(&sources)?.guardrails)
+    Ok(keys.map(|(name, text)| Source { name, text }).collect())
 }
 
 /// Without the whole Status that the API server sent.
-fn briefly(error: kube::Error) -> anyhow::Error {
+pub(super) fn briefly(error: kube::Error) -> anyhow::Error {
     match error {
         kube::Error::Api(status) if status.code == 404 => anyhow::anyhow!("not found"),
         kube::Error::Api(status) => anyhow::anyhow!("{}", status.message),

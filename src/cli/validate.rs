@@ -1,5 +1,9 @@
 //! `ringfence validate FILE...`: whether files hold guardrails that can come into force. What is wrong is told as the
-//! webhook and status tell it; what is right, as a short summary of what would be in force.
+//! webhook and status tell it; what is right, as a short summary of what would be in force, with what the policies among the
+//! files, or of a cluster, come to that opted in to protection.
+
+mod live;
+mod policies;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -13,19 +17,49 @@ use ringfence_core::guardrails::{
 };
 use ringfence_core::model::{Mode, NamespaceName, Scope};
 
+use self::live::Live;
+use self::policies::Policies;
+use super::grant::NamespaceArgument;
 use crate::answer::offline::folder::{self, File};
+use crate::answer::offline::{Manifests, opted_in};
 use crate::manifests::names;
 
-/// How many segments the summary names.
+/// How many segments the summary names, and how many policies.
 const SHOWN: usize = 20;
+
+/// The kinds that are read beside guardrails: what opted in to protection, and who may use it.
+const READ: [&str; 5] = [
+    "NetworkPolicy",
+    "Role",
+    "ClusterRole",
+    "RoleBinding",
+    "ClusterRoleBinding",
+];
 
 /// Arguments of `ringfence validate`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ringfence validate guardrails.yaml
+  ringfence validate guardrails.yaml policies/ rbac/
+  ringfence validate --cluster
+  ringfence validate --cluster guardrails.yaml")]
 pub(super) struct Arguments {
     /// Files with guardrails, ConfigMaps with guardrails in their *.yaml keys, folders of them, or `-` for stdin. All
-    /// together are one configuration. In folders, files of other kinds are passed over.
-    #[arg(value_name = "FILE", required = true)]
+    /// together are one configuration. Of NetworkPolicies among them it is said what they come to that opted in to
+    /// protection, and by roles and bindings who may use it. In folders, files of other kinds are passed over.
+    #[arg(value_name = "FILE", required_unless_present = "cluster")]
     files: Vec<PathBuf>,
+    /// Say what the NetworkPolicies of a cluster come to that opted in to protection, under its guardrails, or under those
+    /// of the files.
+    #[arg(long)]
+    cluster: bool,
+    /// The cluster to ask; default as for kubectl.
+    #[arg(long, value_name = "FILE", requires = "cluster")]
+    kubeconfig: Option<PathBuf>,
+    /// The namespace that ringfence is installed in.
+    #[arg(long, value_name = "NAMESPACE", default_value = names::NAMESPACE)]
+    installed_in: NamespaceArgument,
 }
 
 /// Prints the summary to stdout, or what is wrong to stderr and gives exit code 1.
@@ -39,14 +73,61 @@ fn validate(
     mut out: impl Write,
     mut errors: impl Write,
 ) -> anyhow::Result<ExitCode> {
+    let Arguments {
+        files,
+        cluster,
+        kubeconfig,
+        installed_in,
+    } = arguments;
+    let mut found = Found::default();
+    let any = found.read(files, stdin)?;
+    if !any && !cluster {
+        let paths: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+        bail!(
+            "no guardrails in {}: name a file or a ConfigMap that holds some, or --cluster for the cluster's",
+            paths.join(", ")
+        );
+    }
+    let live = if *cluster {
+        let guardrails = if any {
+            live::Guardrails::Given
+        } else {
+            live::Guardrails::TheClusters
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(live::read(kubeconfig.clone(), &installed_in.0, guardrails))?
+    } else {
+        Live::default()
+    };
     let Found {
-        sources,
+        mut sources,
+        others,
         passed_over,
-        notices,
-    } = find(&arguments.files, stdin)?;
+        mut notices,
+    } = found;
+    let Live {
+        sources: theirs,
+        mut policies,
+        notices: unread,
+    } = live;
+    sources.extend(theirs);
+    notices.extend(unread);
     match compile(&sources) {
         Ok(compiled) => {
+            match opted_in(&others) {
+                Ok(given) => policies.opted_in.extend(given),
+                Err(problems) => {
+                    writeln!(errors, "{problems}")?;
+                    return Ok(ExitCode::FAILURE);
+                }
+            }
+            if policies.rbac.is_none() && !policies.opted_in.is_empty() {
+                notices.extend(add_rbac(&mut policies, &others, &compiled.guardrails));
+            }
             write!(out, "{}", summary(&compiled))?;
+            for line in policies.lines(&compiled.guardrails) {
+                writeln!(out, "{line}")?;
+            }
             for notice in compiled.notices.iter().map(ToString::to_string).chain(notices) {
                 writeln!(out, "{notice}")?;
             }
@@ -66,9 +147,26 @@ fn validate(
 #[derive(Debug, Default)]
 struct Found {
     sources: Vec<Source>,
+    /// Files with kinds that are read beside guardrails.
+    others: Vec<File>,
     /// Files of other kinds in folders, each with its kinds.
     passed_over: Vec<String>,
     notices: Vec<String>,
+}
+
+/// Adds who may do what by the roles and bindings among files; a notice where they are not all right.
+fn add_rbac(policies: &mut Policies, files: &[File], guardrails: &Guardrails) -> Option<String> {
+    match Manifests::parse(files, &guardrails.workloads) {
+        Ok(manifests) => {
+            let any = manifests.rbac.bindings().next().is_some();
+            policies.rbac = any.then_some(manifests.rbac);
+            None
+        }
+        Err(problems) => {
+            let first = problems.0.first().map(ToString::to_string).unwrap_or_default();
+            Some(format!("notice: who may use what is derived is not told: {first}"))
+        }
+    }
 }
 
 /// How a file came to be read.
@@ -80,34 +178,27 @@ enum Named {
     ByFolder,
 }
 
-fn find(paths: &[PathBuf], mut stdin: impl Read) -> anyhow::Result<Found> {
-    let mut found = Found::default();
-    let mut any = false;
-    for path in paths {
-        let (files, named) = if path == Path::new("-") {
-            let mut text = String::new();
-            stdin.read_to_string(&mut text).context("cannot read stdin")?;
-            let name = "<stdin>".to_owned();
-            (vec![File { name, text }], Named::Itself)
-        } else {
-            let named = if path.is_dir() { Named::ByFolder } else { Named::Itself };
-            (folder::read(path)?, named)
-        };
-        for file in files {
-            any |= found.add(&file, named)?;
-        }
-    }
-    if !any {
-        let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-        bail!(
-            "no guardrails in {}: name a file or a ConfigMap that holds some",
-            paths.join(", ")
-        );
-    }
-    Ok(found)
-}
-
 impl Found {
+    /// Reads all; whether any of them held guardrails.
+    fn read(&mut self, paths: &[PathBuf], mut stdin: impl Read) -> anyhow::Result<bool> {
+        let mut any = false;
+        for path in paths {
+            let (files, named) = if path == Path::new("-") {
+                let mut text = String::new();
+                stdin.read_to_string(&mut text).context("cannot read stdin")?;
+                let name = "<stdin>".to_owned();
+                (vec![File { name, text }], Named::Itself)
+            } else {
+                let named = if path.is_dir() { Named::ByFolder } else { Named::Itself };
+                (folder::read(path)?, named)
+            };
+            for file in files {
+                any |= self.add(&file, named)?;
+            }
+        }
+        Ok(any)
+    }
+
     /// Adds what a file holds; whether it held guardrails.
     fn add(&mut self, file: &File, named: Named) -> anyhow::Result<bool> {
         match FileContents::of(&file.name, &file.text) {
@@ -131,12 +222,17 @@ impl Found {
                 // An empty file is an empty configuration.
                 Ok(true)
             }
-            FileContents::Others(kinds) if named == Named::Itself => {
-                bail!("{} holds no guardrails, but {}", file.name, listed(&kinds))
-            }
             FileContents::Others(kinds) => {
-                if !kinds.is_empty() {
-                    self.passed_over.push(format!("{} ({})", file.name, listed(&kinds)));
+                let (read, other): (Vec<String>, Vec<String>) =
+                    kinds.into_iter().partition(|kind| READ.contains(&kind.as_str()));
+                if read.is_empty() && named == Named::Itself {
+                    bail!("{} holds no guardrails, but {}", file.name, listed(&other))
+                }
+                if !read.is_empty() {
+                    self.others.push(file.clone());
+                }
+                if !other.is_empty() {
+                    self.passed_over.push(format!("{} ({})", file.name, listed(&other)));
                 }
                 Ok(false)
             }
@@ -260,23 +356,23 @@ fn comes_to(profile: &Profile) -> String {
 
 fn describe(segment: &Segment, lines: &mut Vec<String>) {
     let Segment {
-        name,
-        mode,
-        consent,
-        members,
-        clients,
-        ..
+        name, mode, consent, ..
     } = segment;
     let consent = match consent {
         Scope::Namespace(namespace) => format!("consent in {namespace}"),
         Scope::Cluster => "consent at the cluster".to_owned(),
     };
     lines.push(format!("segment {name}: {mode}, {consent}"));
-    for (side, clauses) in [("members", members), ("clients", clients)] {
-        for (position, clause) in clauses.iter().enumerate() {
-            lines.push(format!("  {side}[{position}]: {clause}"));
-        }
-    }
+    lines.extend(clauses(segment));
+}
+
+/// A line for each clause.
+fn clauses(segment: &Segment) -> impl Iterator<Item = String> {
+    let sides = [("members", &segment.members), ("clients", &segment.clients)];
+    sides.into_iter().flat_map(|(side, clauses)| {
+        let line = move |(position, clause)| format!("  {side}[{position}]: {clause}");
+        clauses.iter().enumerate().map(line)
+    })
 }
 
 #[cfg(test)]

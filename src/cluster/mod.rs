@@ -44,6 +44,7 @@ pub use self::metrics::Metrics;
 pub(crate) use self::mirror::Mirror;
 pub use self::mirror::WatchEnded;
 pub(crate) use self::namespaces::reduce as namespace_of;
+pub(crate) use self::protected::read as read_policy;
 
 use self::configuration::Standing;
 use self::duties::{ClusterRoles, EnforcedSince, Events, LastGood, Published, ServedWebhooks, Unjudged};

@@ -30,20 +30,27 @@ pub(super) fn watch(client: Client, errors: Counter) -> ProtectedMirror {
 
 /// What a policy makes; none for one that Kubernetes would not take.
 fn derived(object: &DynamicObject) -> Option<(PolicyName, Arc<Derived>)> {
+    let (name, policy) = read(object)?;
+    let labels = object.metadata.labels.clone().unwrap_or_default();
+    let labels: Vec<(String, String)> = labels.into_iter().collect();
+    let derived = Derived::made_by(&name, &labels, policy.as_ref());
+    Some((name, Arc::new(derived)))
+}
+
+/// A policy as it is stored, with its name: which is told even where it says nothing that can be read.
+pub(crate) fn read(object: &DynamicObject) -> Option<(PolicyName, Option<Policy>)> {
     let metadata = &object.metadata;
     let name = PolicyName {
         namespace: NamespaceName::new(metadata.namespace.as_deref()?).ok()?,
         name: metadata.name.as_deref()?.into(),
     };
-    let labels: Vec<(String, String)> = metadata.labels.clone().unwrap_or_default().into_iter().collect();
     let read = |spec: Option<NetworkPolicySpec>| {
         let spec = spec.unwrap_or_default();
         Policy::read(name.namespace.as_str(), &name.name, &spec, Leniency::Stored).ok()
     };
     let spec = object.data.get("spec").cloned().unwrap_or_default();
     let policy = serde_json::from_value(spec).ok().and_then(read);
-    let derived = Derived::made_by(&name, &labels, policy.as_ref());
-    Some((name, Arc::new(derived)))
+    Some((name, policy))
 }
 
 /// What the configuration in force comes to, as made last.

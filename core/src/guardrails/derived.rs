@@ -31,6 +31,11 @@ pub struct Derived {
     clients: Vec<Clause>,
     /// What of the policy makes no clause, each once.
     pub left_out: Vec<LeftOut>,
+    /// The first peer by which it reaches beyond its namespace, e.g. `ingress[0].from[1]`, so that `protect` is asked at the
+    /// cluster.
+    pub beyond: Option<String>,
+    /// Whether all its peers are addresses.
+    only_addresses: bool,
 }
 
 /// Something of a policy that makes no clause, so that nobody is asked for it.
@@ -48,6 +53,10 @@ pub enum LeftOut {
     Everyone,
     /// A selector stands on a label that is not written by who owns the pods.
     Generated(String),
+    /// It has peers, and all are ipBlocks.
+    Addresses,
+    /// A peer names system namespaces.
+    System,
     /// There are more peers, or more requirements in one selector, than a segment may have.
     TooMany,
 }
@@ -61,6 +70,8 @@ impl fmt::Display for LeftOut {
             Self::EveryPodOfPeer => formatter.write_str("a peer without podSelector makes no clients"),
             Self::Everyone => formatter.write_str("a rule without peers makes no clients"),
             Self::Generated(key) => write!(formatter, "label {key} is written by controllers and protects nothing"),
+            Self::Addresses => formatter.write_str("an ipBlock names no pods, so it has no clients"),
+            Self::System => formatter.write_str("what it names in system namespaces makes no clients"),
             Self::TooMany => write!(
                 formatter,
                 "beyond {MAX_CLAUSES} peers, or {MAX_REQUIREMENTS} requirements in one selector, nothing is protected"
@@ -99,12 +110,15 @@ impl Derived {
         if policy.ingress.as_deref().is_some_and(lets_everyone_in) {
             left_out.insert(LeftOut::Everyone);
         }
+        let mut listed = listed(policy).peekable();
         Self {
             name: SegmentName::of_policy(&namespace, &policy.name.name),
             namespace,
             members,
             clients,
             left_out: left_out.into_iter().collect(),
+            beyond: reaching_beyond(policy),
+            only_addresses: listed.peek().is_some() && listed.all(|peer| matches!(peer, Peer::Block(_))),
         }
     }
 
@@ -126,6 +140,8 @@ impl Derived {
             members: Vec::new(),
             clients: Vec::new(),
             left_out: vec![why],
+            beyond: None,
+            only_addresses: false,
         }
     }
 
@@ -137,6 +153,20 @@ impl Derived {
     /// Whether there is nothing in it for anybody to be asked about.
     pub fn is_nothing(&self) -> bool {
         self.members.is_empty() && self.clients.is_empty()
+    }
+
+    /// The segment that it makes under a configuration, and whatever of the policy makes no clause there.
+    pub fn under(&self, guardrails: &Guardrails) -> (Option<Segment>, Vec<LeftOut>) {
+        let system = |clause: &Clause| match &clause.namespaces {
+            NamespaceSet::Named(names) => names
+                .iter()
+                .any(|name| *name != self.namespace && guardrails.system_namespaces.contains(name)),
+            NamespaceSet::Selected(_) => false,
+        };
+        let mut left_out = self.left_out.clone();
+        left_out.extend(self.only_addresses.then_some(LeftOut::Addresses));
+        left_out.extend(self.clients.iter().any(system).then_some(LeftOut::System));
+        (self.segment(guardrails), left_out)
     }
 
     /// The segment, as strict as this configuration lets the policy's namespace be: who may not be refused there may not
@@ -193,17 +223,21 @@ pub fn is_protected(labels: &impl LabelSet) -> bool {
     labels.value(PROTECTED_LABEL.0) == Some(PROTECTED_LABEL.1)
 }
 
-/// The peers of both directions that are pods.
-fn peers(policy: &Policy) -> impl Iterator<Item = (&PeerNamespaces, &Selector)> {
+/// The peers of both directions.
+fn listed(policy: &Policy) -> impl Iterator<Item = &Peer> {
     let rules = [Direction::Ingress, Direction::Egress]
         .into_iter()
         .filter_map(|direction| policy.rules(direction))
         .flatten();
-    let listed = rules.flat_map(|rule| match &rule.peers {
+    rules.flat_map(|rule| match &rule.peers {
         Peers::Everyone => &[][..],
         Peers::Listed(listed) => listed,
-    });
-    listed.filter_map(|peer| match peer {
+    })
+}
+
+/// Those that are pods.
+fn peers(policy: &Policy) -> impl Iterator<Item = (&PeerNamespaces, &Selector)> {
+    listed(policy).filter_map(|peer| match peer {
         Peer::Pods { namespaces, pods } => Some((namespaces, pods)),
         Peer::Block(_) => None,
     })

@@ -50,6 +50,9 @@ fn said(files: &[(&str, &str)], arguments: &[&str], stdin: &str) -> anyhow::Resu
     };
     let arguments = Arguments {
         files: arguments.iter().map(place).collect(),
+        cluster: false,
+        kubeconfig: None,
+        installed_in: NamespaceArgument(NamespaceName::new(names::NAMESPACE).expect("valid")),
     };
     let (mut out, mut errors) = (Vec::new(), Vec::new());
     let code = validate(&arguments, stdin.as_bytes(), &mut out, &mut errors)?;
@@ -215,4 +218,139 @@ fn very_many_segments_are_counted() {
     let said = said(&[("a.yaml", &text)], &["a.yaml"], "").expect("read");
     assert!(said.out.contains("valid: 25 segments"), "{}", said.out);
     assert!(said.out.contains("... and 5 segments more"), "{}", said.out);
+}
+
+const POLICIES: &str = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: ledger, namespace: payments, labels: {ringfence.dev/protected: 'true'}}
+spec:
+  podSelector: {matchLabels: {app: ledger}}
+  ingress: [{from: [{podSelector: {matchLabels: {ledger: client}}}]}]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: wide, namespace: payments, labels: {ringfence.dev/protected: 'true'}}
+spec:
+  podSelector: {matchLabels: {app: wide}}
+  ingress: [{from: [{namespaceSelector: {}, podSelector: {matchLabels: {wide: client}}}]}]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: out-of-the-way, namespace: web, labels: {ringfence.dev/protected: 'true'}}
+spec: {podSelector: {matchLabels: {app: web}}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}]}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: everything, namespace: payments, labels: {ringfence.dev/protected: 'true'}}
+spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: ringfence-mine, namespace: payments, labels: {ringfence.dev/protected: 'true'}}
+spec: {podSelector: {matchLabels: {app: mine}}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: mistyped, namespace: payments, labels: {ringfence.dev/protected: 'yes'}}
+spec: {podSelector: {matchLabels: {app: mistyped}}}
+";
+
+const RBAC: &str = "\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: owner, namespace: payments}
+rules: [{apiGroups: [networking.k8s.io], resources: [networkpolicies], resourceNames: [ledger, wide], verbs: [protect]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: owner, namespace: payments}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: owner}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: pam}]
+";
+
+#[test]
+fn what_policies_come_to_that_opted_in_is_told_and_why_one_protects_nothing() {
+    let files = [
+        ("guardrails.yaml", GUARDRAILS),
+        ("apps/policies.yaml", POLICIES),
+        ("apps/rbac.yaml", RBAC),
+    ];
+    let said = said(&files, &["guardrails.yaml", "apps"], "").expect("read");
+    assert!(said.success, "{said:?}");
+    let told: Vec<&str> = said
+        .out
+        .lines()
+        .skip_while(|line| !line.starts_with("policy"))
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    policy payments/everything opted in and protects nothing
+      left out: its podSelector is empty, so it has no members
+      left out: a peer without podSelector makes no clients
+      protect, asked in payments: held by nobody but cluster admins
+    policy payments/mistyped did not opt in: label ringfence.dev/protected is "yes", and only "true" counts
+    policy payments/ringfence-mine opted in and protects nothing
+      left out: it isolates its namespace, so it protects nothing
+      protect, asked in payments: held by nobody but cluster admins
+    policy payments/ledger is a segment: Enforce
+      members[0]: app=ledger in payments
+      clients[0]: ledger=client in payments
+      protect, asked in payments: held by User pam
+      join, asked in payments: held by nobody but cluster admins
+      connect, asked in payments: held by nobody but cluster admins
+    policy payments/wide is a segment: Enforce
+      members[0]: app=wide in payments
+      clients[0]: wide=client in namespaces with kubernetes.io/metadata.name notin (kube-node-lease,kube-public,kube-system,ringfence-system)
+      protect, asked at the cluster, as ingress[0].from[0] reaches beyond payments: held by nobody but cluster admins
+      join, asked in payments: held by nobody but cluster admins
+      connect, asked in payments: held by nobody but cluster admins
+    policy web/out-of-the-way is a segment: Audit, so nobody is refused
+      members[0]: app=web in web
+      left out: an ipBlock names no pods, so it has no clients
+      protect, asked in web: held by nobody but cluster admins
+      join, asked in web: held by nobody but cluster admins
+    "#);
+}
+
+#[test]
+fn who_may_use_it_is_not_told_where_no_binding_is_known() {
+    let said = said(
+        &[("a.yaml", GUARDRAILS), ("b.yaml", POLICIES)],
+        &["a.yaml", "b.yaml"],
+        "",
+    )
+    .expect("read");
+    assert!(
+        said.out.contains("policy payments/ledger is a segment: Enforce"),
+        "{}",
+        said.out
+    );
+    assert!(!said.out.contains("held by"), "{}", said.out);
+}
+
+#[test]
+fn a_policy_that_opted_in_and_that_the_api_server_would_refuse_is_an_error() {
+    let wrong = POLICIES.replace("10.0.0.0/8", "10.0.0.0/99");
+    let said = said(&[("a.yaml", GUARDRAILS), ("b.yaml", &wrong)], &["a.yaml", "b.yaml"], "").expect("read");
+    assert!(!said.success && said.out.is_empty(), "{said:?}");
+    assert!(said.errors.contains("NetworkPolicy out-of-the-way"), "{}", said.errors);
+}
+
+#[test]
+fn very_many_policies_are_counted() {
+    let (one, _) = POLICIES.split_once("---\n").expect("documents");
+    let many: Vec<String> = (0..25)
+        .map(|number| one.replace("ledger", &format!("p{number}")))
+        .collect();
+    let said = said(
+        &[("a.yaml", GUARDRAILS), ("b.yaml", &many.join("---\n"))],
+        &["a.yaml", "b.yaml"],
+        "",
+    )
+    .expect("read");
+    assert!(
+        said.out.contains("... and 5 more policies that are segments"),
+        "{}",
+        said.out
+    );
 }

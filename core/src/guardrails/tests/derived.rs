@@ -124,6 +124,22 @@ fn more_peers_than_a_segment_may_have_are_left_out_and_told() {
     assert_eq!(clauses(&with("{}", &made), Side::Client).len(), 1_000);
 }
 
+/// Nobody thinks that addresses are pods; who looks why there are no clients is told.
+#[rstest]
+#[case::addresses_alone(r#"{"ipBlock": {"cidr": "10.0.0.0/8"}}"#, &[LeftOut::Addresses])]
+#[case::addresses_among_others(r#"{"ipBlock": {"cidr": "10.0.0.0/8"}}, {"podSelector": {"matchLabels": {"a": "b"}}}"#, &[])]
+#[case::of_a_system_namespace(
+    r#"{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}, "podSelector": {"matchLabels": {"a": "b"}}}"#,
+    &[LeftOut::System]
+)]
+fn who_looks_why_is_told(#[case] peers: &str, #[case] left_out: &[LeftOut]) {
+    let made = from(peers);
+    assert!(made.left_out.is_empty(), "nobody is warned");
+    let (segment, told) = made.under(&accepted(&guardrails_with("{mode: Enforce}")).guardrails);
+    assert_eq!(told, left_out);
+    assert_eq!(segment.map(|segment| segment.mode), Some(Mode::Enforce));
+}
+
 /// A policy that lets its pods ask the cluster's DNS is not to have the DNS asked for.
 #[test]
 fn system_namespaces_are_never_claimed_from_elsewhere() {
