@@ -242,7 +242,7 @@ impl Duties {
         let published = Published::new(
             clients,
             current.clone(),
-            standing.subscribe(),
+            (standing.subscribe(), effective.subscribe()),
             report.subscribe(),
             unjudged.subscribe(),
             metrics,

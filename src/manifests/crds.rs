@@ -68,6 +68,7 @@ const PUBLISHED: [Published; 4] = [
         columns: &[
             column("Mode", "string", ".spec.mode"),
             column("Segments", "integer", ".status.segments"),
+            column("Derived", "integer", ".status.derivedSegments"),
             column("Revision", "string", ".status.observedRevision"),
             column(
                 "In Force",
@@ -106,8 +107,9 @@ const PUBLISHED: [Published; 4] = [
     Published {
         kind: "Segment",
         plural: "segments",
-        description: "A segment in force, by whose name `join`, `connect` and their kin are asked. Published by ringfence, \
-                      read-only: change the ConfigMap instead.",
+        description: "A segment in force, by whose name `join`, `connect` and their kin are asked; one that is derived from a \
+                      NetworkPolicy is asked by that. Published by ringfence, read-only: change the ConfigMap or the policy \
+                      instead.",
         spec: plain_schema::<SegmentSpec>,
         status: plain_schema::<SegmentStatus>,
         columns: &[
@@ -120,6 +122,12 @@ const PUBLISHED: [Published; 4] = [
             column("Mode", "string", ".status.mode"),
             column("Consent", "string", ".status.consent"),
             AGE,
+            Column {
+                name: "Policy",
+                kind: "string",
+                path: ".status.policy",
+                shown: Shown::Wide,
+            },
             Column {
                 name: "Description",
                 kind: "string",

@@ -13,7 +13,10 @@ use ringfence_core::model::{Mode, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::derived::Derivation;
 use super::names;
+
+pub mod derived;
 
 /// `guardrails.ringfence.dev/NAME`.
 pub type PublishedGuardrails = Object<GuardrailsSpec, GuardrailsStatus>;
@@ -37,9 +40,12 @@ pub struct GuardrailsStatus {
     /// The revision of the configuration in force.
     #[serde(default)]
     pub observed_revision: String,
-    /// How many segments there are.
+    /// How many segments are configured.
     #[serde(default)]
     pub segments: i64,
+    /// How many more are derived from NetworkPolicies that opted in to protection.
+    #[serde(default)]
+    pub derived_segments: i64,
     /// What should be known about the configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,
@@ -55,6 +61,10 @@ pub struct SegmentStatus {
     /// The revision of the configuration that it stands in.
     #[serde(default)]
     pub observed_revision: String,
+    /// The NetworkPolicy that it is derived from, as `NAMESPACE/NAME`: permissions are asked on that; absent where it is
+    /// configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
     /// What happens where it refuses, before the rollout's cap.
     #[serde(default)]
     pub mode: Mode,
@@ -195,28 +205,47 @@ pub fn check_resource() -> ApiResource {
     resource("PolicyCheck", "policychecks")
 }
 
-/// The object of every segment, sorted by name.
+/// The object of every segment, in the order of the segments: those that are configured, and the first
+/// [`MOST`](derived::MOST) of those that are derived.
 pub fn published_segments(guardrails: &Guardrails) -> Vec<PublishedSegment> {
-    let publish = |segment: &Segment| {
-        let status = SegmentStatus {
-            observed_revision: guardrails.revision.to_string(),
-            mode: segment.mode,
-            consent: match &segment.consent {
-                Scope::Namespace(name) => name.to_string(),
-                Scope::Cluster => "(cluster)".to_owned(),
-            },
-            members: in_short(&segment.members),
-            clients: in_short(&segment.clients),
-            member_pods: None,
-            client_pods: None,
-            unjudged_templates: None,
-            unjudged: Vec::new(),
-            isolated: None,
-            conditions: Vec::new(),
-        };
-        object(segment.name.as_str(), &segment_resource(), segment.into(), status)
+    let configured = guardrails.configured().iter();
+    let derived = guardrails.derived().iter().take(derived::MOST);
+    configured
+        .chain(derived)
+        .map(|segment| published_segment(segment, guardrails))
+        .collect()
+}
+
+fn published_segment(segment: &Segment, guardrails: &Guardrails) -> PublishedSegment {
+    let status = SegmentStatus {
+        observed_revision: guardrails.revision.to_string(),
+        mode: segment.mode,
+        consent: match &segment.consent {
+            Scope::Namespace(name) => name.to_string(),
+            Scope::Cluster => "(cluster)".to_owned(),
+        },
+        members: in_short(&segment.members),
+        clients: in_short(&segment.clients),
+        ..SegmentStatus::default()
     };
-    guardrails.segments.iter().map(publish).collect()
+    let Some(derivation) = Derivation::of(&segment.name) else {
+        return object(segment.name.as_str(), &segment_resource(), segment.into(), status);
+    };
+    let Derivation {
+        object: name,
+        namespace,
+        policy,
+    } = derivation;
+    let status = SegmentStatus {
+        policy: Some(policy),
+        members: derived::briefly(&segment.members),
+        clients: derived::briefly(&segment.clients),
+        ..status
+    };
+    let mut published = object(&name, &segment_resource(), derived::spec(segment), status);
+    let labels = published.metadata.labels.get_or_insert_default();
+    labels.insert(derived::LABEL.to_owned(), namespace);
+    published
 }
 
 /// The object of every isolation profile, sorted by name; its namespaces are for whoever looks at them to count.
@@ -293,10 +322,23 @@ pub fn published_guardrails(
         message,
         last_transition_time: since.map_or(now, |before| before.last_transition_time),
     };
+    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let derived = guardrails.derived().len();
+    let unpublished = (derived > derived::MOST).then(|| {
+        let most = derived::MOST;
+        format!(
+            "{derived} segments are derived from policies; the first {most} by name are published, all are in force"
+        )
+    });
     let status = GuardrailsStatus {
         observed_revision: guardrails.revision.to_string(),
-        segments: i64::try_from(guardrails.segments.len()).unwrap_or(i64::MAX),
-        notices: notices.iter().map(|notice| notice.message.clone()).collect(),
+        segments: number(guardrails.configured().len()),
+        derived_segments: number(derived),
+        notices: notices
+            .iter()
+            .map(|notice| notice.message.clone())
+            .chain(unpublished)
+            .collect(),
         conditions: vec![condition],
     };
     object(GUARDRAILS_NAME, &guardrails_resource(), guardrails.into(), status)

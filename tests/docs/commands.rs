@@ -39,6 +39,16 @@ const PROOFS: &[Proof] = &[
         "include_str!(\"../../docs/derived-segments.md\")",
     ),
     proof(
+        "kubectl get segments -l ringfence.dev/derived-in=payments",
+        "tests/e2e/derived.rs",
+        "include_str!(\"../../docs/derived-segments.md\")",
+    ),
+    proof(
+        "ringfence validate --cluster",
+        "tests/e2e/derived.rs",
+        "include_str!(\"../../docs/derived-segments.md\")",
+    ),
+    proof(
         "ringfence grant use isolationprofiles/none --cluster --group platform | kubectl apply -f -",
         "tests/grant.rs",
         "vec![\"use\", \"isolationprofiles/none\", \"--cluster\"",

@@ -3,11 +3,11 @@
 
 use std::time::Instant;
 
-use ringfence_controlplane::Output;
+use ringfence_controlplane::{Output, wait_until};
 use serde_json::{Value, json};
 
 use super::recipe::{follow, yaml};
-use super::world::{WORLD, World, bind};
+use super::world::{PATIENCE, WORLD, World, bind};
 
 const PAGE: &str = include_str!("../../docs/derived-segments.md");
 
@@ -40,6 +40,15 @@ impl World {
         call.stdin(object.to_string()).run()
     }
 
+    /// Waits until a look as the administrator prints this.
+    fn eventually_says(&self, arguments: &str, text: &str) {
+        let said = wait_until(PATIENCE, &format!("`kubectl {arguments}` to print {text:?}"), || {
+            let output = self.kubectl("admin", arguments);
+            (output.success && output.stdout.trim() == text).then_some(())
+        });
+        said.unwrap_or_else(|error| panic!("{error}; now: {:?}", self.kubectl("admin", arguments)));
+    }
+
     /// Grants what a denial says that it takes.
     fn grant_as_told(&self, denial: &str) {
         let mut lines = denial.lines().map(str::trim);
@@ -62,7 +71,18 @@ fn the_page_is_true_of_a_real_api_server() {
     apply.stdin(manifest).run().ok();
     let client = "run probe -n payments --image=app --labels=ledger=client --dry-run=server";
     world.kubectl("mallory", client).ok();
-    assert_eq!(follow(world, PAGE), 4);
+    assert_eq!(follow(world, PAGE), 6);
+    let published = "get segments -l ringfence.dev/derived-in=payments -o jsonpath={.items[*].status.policy}";
+    world.eventually_says(published, "payments/ledger");
+    let told = world.ringfence("validate --cluster");
+    for line in [
+        "policy payments/ledger is a segment: Enforce",
+        "  members[0]: app=ledger in payments",
+        "  protect, asked in payments: held by User pam",
+        "  connect, asked in payments: held by User ci",
+    ] {
+        assert!(told.lines().any(|said| said.starts_with(line)), "{line}: {told}");
+    }
     let said = world.eventually_refused("mallory", client);
     assert!(
         said.contains("kubectl auth can-i connect networkpolicies.networking.k8s.io/ledger -n payments"),
@@ -120,6 +140,16 @@ fn pods_of_a_protected_policy_need_its_permissions_for_as_long_as_it_is_one() {
     world.kubectl("admin", &place("library", "app=other", "mallet")).ok();
     world.kubectl("admin", &place("web", "app=shelf", "mallory")).ok();
 
+    // It is published, as what it is.
+    let object = "get segment.ringfence.dev derived.library.shelf --ignore-not-found";
+    world.eventually_says(
+        &format!("{object} -o jsonpath={{.status.policy}}:{{.status.mode}}:{{.status.members}}"),
+        "library/shelf:Enforce:app=shelf in library",
+    );
+    world
+        .as_user("vera", "delete segment.ringfence.dev derived.library.shelf")
+        .refused();
+
     // It changes: what is asked for changes with it.
     let own = json!([{"podSelector": {"matchLabels": {"shelf": "reader"}}}]);
     let mut changed = policy("library", "archive", &own);
@@ -127,6 +157,10 @@ fn pods_of_a_protected_policy_need_its_permissions_for_as_long_as_it_is_one() {
     world.write_as("vera", "replace", &changed).ok();
     world.eventually_refused("admin", &place("library", "app=archive", "mallet"));
     world.eventually("admin", &member);
+    world.eventually_says(
+        &format!("{object} -o jsonpath={{.status.members}}"),
+        "app=archive in library",
+    );
 
     // It opts out, and in, and goes.
     let archive = place("library", "app=archive", "mallet");
@@ -134,6 +168,7 @@ fn pods_of_a_protected_policy_need_its_permissions_for_as_long_as_it_is_one() {
         .as_user("vera", &format!("label networkpolicy shelf -n library {LABEL}-"))
         .ok();
     world.eventually("admin", &archive);
+    world.eventually_says(object, "");
     world.as_user("vera", &opt_in).ok();
     world.eventually_refused("admin", &archive);
     world.as_user("vera", "delete networkpolicy shelf -n library").ok();

@@ -23,7 +23,7 @@ pub(crate) fn follow(world: &World, page: &str) -> usize {
     commands.map(|command| run(world, command)).count()
 }
 
-/// `kubectl ...`, or `ringfence grant ... | kubectl apply -f -`.
+/// `kubectl ...`, `ringfence grant ... | kubectl apply -f -`, or another `ringfence ...`.
 #[track_caller]
 pub(crate) fn run(world: &World, command: &str) {
     let granted = command
@@ -31,6 +31,10 @@ pub(crate) fn run(world: &World, command: &str) {
         .and_then(|rest| rest.strip_suffix(" | kubectl apply -f -"));
     if let Some(arguments) = granted {
         world.grant("admin", arguments).ok();
+        return;
+    }
+    if let Some(arguments) = command.strip_prefix("ringfence ") {
+        world.ringfence(arguments);
         return;
     }
     let arguments = command

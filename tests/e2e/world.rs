@@ -183,19 +183,24 @@ impl World {
     /// Grants by the text that `ringfence grant` prints, applied by `user`.
     #[track_caller]
     pub(crate) fn grant(&self, user: &str, arguments: &str) -> Output {
+        let text = self.ringfence(&format!("grant {arguments}"));
+        self.cluster.kubectl(user).args(["apply", "-f", "-"]).stdin(text).run()
+    }
+
+    /// What the program prints, run by the cluster administrator.
+    #[track_caller]
+    pub(crate) fn ringfence(&self, arguments: &str) -> String {
         let printed = std::process::Command::new(RINGFENCE)
-            .arg("grant")
             .args(arguments.split_whitespace())
             .env("KUBECONFIG", self.cluster.kubeconfig("admin"))
             .output()
             .expect("ringfence runs");
         assert!(
             printed.status.success(),
-            "ringfence grant {arguments}: {}",
+            "ringfence {arguments}: {}",
             String::from_utf8_lossy(&printed.stderr)
         );
-        let text = String::from_utf8(printed.stdout).expect("is text");
-        self.cluster.kubectl(user).args(["apply", "-f", "-"]).stdin(text).run()
+        String::from_utf8(printed.stdout).expect("is text")
     }
 }
 

@@ -23,7 +23,9 @@ pub use finding::{Finding, Reason, RuleName};
 pub use identity::{Extra, Identity, ServiceAccount};
 pub use isolated::{Isolate, Isolated};
 pub use mode::Mode;
-pub use name::{InvalidName, NamespaceName, ProfileName, SegmentName, is_dns_label, is_dns_subdomain};
+pub use name::{
+    InvalidName, NamespaceName, ProfileName, RESERVED_FOR_DERIVED, SegmentName, is_dns_label, is_dns_subdomain,
+};
 pub use permission::{GROUP, NETWORKING, Permission, Scope, Verb};
 pub use placement::{ControllerReference, Controllers, Placement, PlacementKind, PodSpecText, Runs};
 pub use policy::{PolicyChange, PolicySpecText, PolicyText, PolicyWrite};

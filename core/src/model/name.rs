@@ -21,7 +21,16 @@ pub enum InvalidName {
         /// The most characters it may have.
         limit: usize,
     },
+    /// Kept for what is derived from policies.
+    #[error(
+        "{0:?} begins with {RESERVED_FOR_DERIVED:?}, as only what is published of segments derived from NetworkPolicies \
+         does; permissions on those are asked on networkpolicies/NAME"
+    )]
+    Reserved(String),
 }
+
+/// What the published objects of derived segments begin with, and no configured segment does.
+pub const RESERVED_FOR_DERIVED: &str = "derived.";
 
 /// Whether `text` is an RFC 1123 label, or (with `dots`) a subdomain, of at most `limit` bytes.
 fn is_dns_name(text: &str, dots: Dots, limit: usize) -> bool {
@@ -58,7 +67,7 @@ enum Dots {
 }
 
 macro_rules! name_type {
-    ($(#[$doc:meta])* $type:ident, $kind:literal, $dots:expr, $limit:literal) => {
+    ($(#[$doc:meta])* $type:ident, $kind:literal, $dots:expr, $limit:literal, $reserved:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $type(Arc<str>);
@@ -66,11 +75,14 @@ macro_rules! name_type {
         impl $type {
             /// Takes a name as Kubernetes would; the error says what is allowed.
             pub fn new(text: &str) -> Result<Self, InvalidName> {
-                if is_dns_name(text, $dots, $limit) {
-                    Ok(Self(Arc::from(text)))
-                } else {
-                    Err(InvalidName::Syntax { name: text.to_owned(), kind: $kind, limit: $limit })
+                let reserved: Option<&str> = $reserved;
+                if !is_dns_name(text, $dots, $limit) {
+                    return Err(InvalidName::Syntax { name: text.to_owned(), kind: $kind, limit: $limit });
                 }
+                if reserved.is_some_and(|prefix| text.starts_with(prefix)) {
+                    return Err(InvalidName::Reserved(text.to_owned()));
+                }
+                Ok(Self(Arc::from(text)))
             }
 
             /// The name as text.
@@ -108,15 +120,15 @@ macro_rules! name_type {
 name_type!(
     /// The name of a segment: an RFC 1123 subdomain of at most 200 characters, as it is also the name of a published object
     /// and, with a prefix, of a ClusterRole. One that is derived from a policy is called after that ([`SegmentName::of_policy`]).
-    SegmentName, "segment", Dots::Allowed, 200
+    SegmentName, "segment", Dots::Allowed, 200, Some(RESERVED_FOR_DERIVED)
 );
 name_type!(
     /// The name of a namespace: an RFC 1123 label of at most 63 characters.
-    NamespaceName, "namespace", Dots::Refused, 63
+    NamespaceName, "namespace", Dots::Refused, 63, None
 );
 name_type!(
     /// The name of an isolation profile: an RFC 1123 label of at most 63 characters, as namespaces choose it by a label.
-    ProfileName, "profile", Dots::Refused, 63
+    ProfileName, "profile", Dots::Refused, 63, None
 );
 
 impl SegmentName {
@@ -164,6 +176,9 @@ mod tests {
     #[case("payments.db", true)]
     #[case("payments..db", false)]
     #[case(".", false)]
+    #[case("derived", true)]
+    #[case("derived-db", true)]
+    #[case("derived.payments.db", false)]
     fn segment_names_may_have_dots(#[case] text: &str, #[case] valid: bool) {
         assert_eq!(SegmentName::new(text).is_ok(), valid, "{text}");
     }

@@ -15,6 +15,7 @@ use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::ApiResource;
 use kube::runtime::watcher;
+use ringfence_core::guardrails::Guardrails;
 use ringfence_core::model::Namespaces;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -25,10 +26,10 @@ use self::pods::{Covered, PodKey, PodLabels, Pods};
 use super::unjudged::Told;
 use super::{FIELD_MANAGER, all, doing, is_ours};
 use crate::Current;
-use crate::cluster::configuration::{InForce, Standing};
+use crate::cluster::configuration::Standing;
 use crate::cluster::duty::{Duty, at};
 use crate::cluster::mirror::Mirror;
-use crate::cluster::{Clients, Error, Metrics, changed};
+use crate::cluster::{Clients, Effective, Error, Metrics, changed};
 use crate::isolate::Report;
 
 /// Keeps the published view.
@@ -38,6 +39,8 @@ pub(in crate::cluster) struct Published {
     /// For the labels of namespaces.
     current: Current,
     standing: watch::Receiver<Standing>,
+    /// With the segments that are derived from policies.
+    effective: watch::Receiver<Effective>,
     isolation: watch::Receiver<Report>,
     unjudged: watch::Receiver<Told>,
     /// When pods were counted last, and when they are to be counted again because some came or went.
@@ -65,7 +68,7 @@ impl Published {
     pub(in crate::cluster) fn new(
         clients: &Clients,
         current: Current,
-        standing: watch::Receiver<Standing>,
+        (standing, effective): (watch::Receiver<Standing>, watch::Receiver<Effective>),
         isolation: watch::Receiver<Report>,
         unjudged: watch::Receiver<Told>,
         metrics: &Metrics,
@@ -75,6 +78,7 @@ impl Published {
             pods: pods::watch(clients.watches.clone(), metrics.watch_errors("pods")),
             current,
             standing,
+            effective,
             isolation,
             unjudged,
             counted: None,
@@ -84,8 +88,8 @@ impl Published {
 }
 
 /// How many pods each segment covers. Counted away from the threads that answer reviews: there may be 100,000.
-async fn covered(in_force: Arc<InForce>, namespaces: Arc<Namespaces>, pods: Arc<Pods>) -> Option<Vec<Covered>> {
-    let counting = tokio::task::spawn_blocking(move || pods::covered(&in_force.guardrails, &namespaces, &pods));
+async fn covered(whole: Arc<Guardrails>, namespaces: Arc<Namespaces>, pods: Arc<Pods>) -> Option<Vec<Covered>> {
+    let counting = tokio::task::spawn_blocking(move || pods::covered(&whole, &namespaces, &pods));
     counting.await.ok()
 }
 
@@ -202,8 +206,11 @@ impl Duty for Published {
     const NAME: &'static str = "published";
 
     async fn pass(&mut self) -> Result<(), Error> {
-        let standing = self.standing.borrow().clone();
-        let (Some(in_force), Some(snapshot)) = (standing.in_force.clone(), self.current.load()) else {
+        let standing = self.standing.borrow_and_update().clone();
+        // None until the protected policies are known: what is derived from them is not to be removed meanwhile.
+        let effective = self.effective.borrow_and_update().clone();
+        let (Some(in_force), Some(whole), Some(snapshot)) = (standing.in_force.clone(), effective, self.current.load())
+        else {
             return Ok(());
         };
         self.count_at = None;
@@ -211,7 +218,7 @@ impl Duty for Published {
             self.counted = Some(Instant::now());
         }
         let covered = match self.pods.objects().map(Arc::clone) {
-            Some(pods) => covered(Arc::clone(&in_force), Arc::clone(&snapshot.namespaces), pods).await,
+            Some(pods) => covered(Arc::clone(&whole), Arc::clone(&snapshot.namespaces), pods).await,
             None => None,
         };
         let isolation = self.isolation.borrow().clone();
@@ -223,6 +230,7 @@ impl Duty for Published {
             };
             let view = View {
                 in_force: &in_force,
+                whole: &whole,
                 standing: &standing,
                 covered: covered.as_deref(),
                 isolation: &isolation,
@@ -246,6 +254,7 @@ impl Duty for Published {
             tokio::select! {
                 (changed, ..) = select_all(kinds) => return Ok(changed?),
                 () = changed(&mut self.standing) => return Ok(()),
+                () = changed(&mut self.effective) => return Ok(()),
                 () = changed(&mut self.isolation) => return Ok(()),
                 () = changed(&mut self.unjudged) => return Ok(()),
                 () = at(self.count_at) => return Ok(()),

@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 use kube::core::{ApiResource, Object};
+use ringfence_core::guardrails::Guardrails;
 use ringfence_core::model::{Mode, ProfileName, SegmentName};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -58,6 +59,8 @@ pub(super) const PUBLISHED: &[Row] = &[
 /// What the published view is made of.
 pub(super) struct View<'a> {
     pub(super) in_force: &'a InForce,
+    /// What it comes to with the segments that are derived from policies.
+    pub(super) whole: &'a Guardrails,
     pub(super) standing: &'a Standing,
     /// By segment; none until pods have been listed.
     pub(super) covered: Option<&'a [Covered]>,
@@ -86,7 +89,7 @@ impl Row {
 }
 
 fn segments(view: &View<'_>) -> Vec<Wanted> {
-    let objects = published_segments(&view.in_force.guardrails);
+    let objects = published_segments(view.whole);
     (0..)
         .zip(objects)
         .map(|(position, mut object)| {
@@ -97,7 +100,9 @@ fn segments(view: &View<'_>) -> Vec<Wanted> {
                 let before: SegmentStatus = status_of(view.live.get(&name)).unwrap_or_default();
                 status.member_pods = counted.map_or(before.member_pods, |counted| Some(counted.members));
                 status.client_pods = counted.map_or(before.client_pods, |counted| Some(counted.clients));
-                if let Some(unjudged) = view.unjudged {
+                if status.policy.is_some() {
+                    // What stood before its policy opted in goes on, and is not looked for.
+                } else if let Some(unjudged) = view.unjudged {
                     let of = SegmentName::new(&name)
                         .ok()
                         .and_then(|name| unjudged.get(&name).cloned());
@@ -178,12 +183,9 @@ fn guardrails(view: &View<'_>) -> Vec<Wanted> {
             .into_iter()
             .find(|condition| condition.kind == IN_FORCE)
     });
-    let InForce {
-        guardrails, notices, ..
-    } = view.in_force;
     vec![Wanted::of(&published_guardrails(
-        guardrails,
-        notices,
+        view.whole,
+        &view.in_force.notices,
         not_in_force,
         before.as_ref(),
         view.now,
@@ -319,6 +321,7 @@ spec:
         let (in_force, standing) = standing(trouble);
         let view = View {
             in_force: &in_force,
+            whole: &in_force.guardrails,
             standing: &standing,
             covered,
             isolation: &Report::default(),
