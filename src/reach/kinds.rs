@@ -29,7 +29,7 @@ const WORKLOADS: [(&[&str], &str, &[&str]); 10] = [
     (&["batch"], "Job", &["spec", "template"]),
     (&["batch"], "CronJob", &["spec", "jobTemplate", "spec", "template"]),
     (&[""], "ReplicationController", &["spec", "template"]),
-    (&["apps.openshift.io"], "DeploymentConfig", &["spec", "template"]),
+    (&["apps.openshift.io", ""], "DeploymentConfig", &["spec", "template"]),
     (&["argoproj.io"], "Rollout", &["spec", "template"]),
     (&["kubevirt.io"], "VirtualMachine", &["spec", "template"]),
 ];
@@ -135,6 +135,7 @@ mod tests {
     #[case("extensions", "Deployment", true)]
     #[case("batch", "CronJob", true)]
     #[case("", "ReplicationController", true)]
+    #[case("", "DeploymentConfig", true)]
     #[case("example.com", "Deployment", false)]
     #[case("", "Service", false)]
     #[case("example.com", "Fleet", true)]

@@ -246,10 +246,16 @@ impl Reader<'_> {
 
     /// The spec as kubectl has the API server decode it: strictly.
     pub(super) fn policy(&self) -> Result<NetworkPolicySpec, Problem> {
-        const FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
-        for key in self.object.value.as_object().into_iter().flat_map(Map::keys) {
-            if !FIELDS.contains(&key.as_str()) {
-                return Err(self.wrong(&[key], UNKNOWN));
+        for (path, known) in [(&[][..], &FIELDS[..]), (&["metadata"][..], &METADATA[..])] {
+            let fields = if path.is_empty() {
+                Some(&self.object.value)
+            } else {
+                self.at(path)
+            };
+            for key in fields.and_then(Value::as_object).into_iter().flat_map(Map::keys) {
+                if !known.contains(&key.as_str()) {
+                    return Err(self.wrong(&[path, &[key.as_str()]].concat(), UNKNOWN));
+                }
             }
         }
         let Some(spec) = self.at(&["spec"]) else {
@@ -285,15 +291,39 @@ impl Reader<'_> {
     }
 }
 
-/// Whether a text is still to be filled in by Helm or its like.
+/// Whether a text is still to be filled in by Helm, Jinja or their like.
 pub(super) fn is_template(text: &str) -> bool {
-    text.contains("{{")
+    text.contains("{{") || text.contains("{%")
 }
 
 /// Why a template is skipped.
 pub(super) const TEMPLATE: &str = "it is a template; render it first, e.g. by helm template";
 
 const UNKNOWN: &str = "unknown field; check its spelling";
+
+/// The fields of a NetworkPolicy; its status was there for a while.
+const FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
+
+/// The fields of an ObjectMeta; the last two have been there in older versions.
+const METADATA: [&str; 17] = [
+    "name",
+    "generateName",
+    "namespace",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "managedFields",
+    "selfLink",
+    "clusterName",
+    "initializers",
+];
 
 /// The keys and positions of a path such as `spec.ingress[0].from`.
 pub(super) fn segments(path: &str) -> Vec<&str> {

@@ -356,6 +356,7 @@ spec:
     "metadata:",
     "spec: {containers: [{ports: [{name: a, containerPort: 0}]}]}\nmetadata:"
 )]
+#[case::misspelt_metadata(POLICY, "namespace: shop", "namspace: shop")]
 fn what_the_api_server_refuses_is_refused_with_its_place(#[case] text: &str, #[case] replaced: &str, #[case] by: &str) {
     let text = text.replacen(replaced, by, 1);
     // Something before it, so that lines are counted over documents.
@@ -410,4 +411,20 @@ fn cidrs_that_older_api_servers_let_be_are_warned_of() {
         .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(compiled.world.policies.len(), 1);
     insta::assert_snapshot!(compiled.warnings.join("\n"));
+}
+
+/// Collections of policies that never saw a cluster have names such as `allow_web`.
+#[test]
+fn a_name_that_no_api_server_takes_is_warned_of() {
+    let text = POLICY.replace("name: p", "name: allow_Web");
+    let compiled = read(&text)
+        .and_then(Inventory::compile)
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(compiled.world.policies[0].name.to_string(), "shop/allow_Web");
+    insta::assert_snapshot!(compiled.warnings.join("\n"));
+    let error = refused(&text.replace("10.0.0.0/8", "10.0.0.0/40"));
+    assert!(
+        error.contains("metadata.name") && error.contains("ipBlock.cidr"),
+        "{error}"
+    );
 }

@@ -2,7 +2,7 @@
 //! refuses them.
 
 use ringfence_core::model::NamespaceName;
-use ringfence_core::netpol::{Leniency, Policy, Workload, World};
+use ringfence_core::netpol::{Invalid, Leniency, Policy, Workload, World};
 
 use super::inventory::{FoundPolicy, Inventory, Owner};
 use super::objects::Origin;
@@ -84,22 +84,35 @@ impl Compiled {
     }
 }
 
-/// Compiles a policy. CIDRs that newer API servers refuse and older ones keep mean the same to both: they are warned of.
+/// Compiles a policy. What is refused of it but can mean one thing only is warned of: CIDRs that newer API servers refuse and
+/// older ones keep, and a name that none takes, which says nothing of who reaches whom.
 fn read(found: &FoundPolicy, warnings: &mut Vec<String>) -> Result<Policy, Vec<Problem>> {
     let (namespace, name) = (&found.identity.namespace, &found.identity.name);
     let invalid = match Policy::read(namespace, name, &found.spec, Leniency::Written) {
         Ok(policy) => return Ok(policy),
         Err(invalid) => invalid,
     };
-    let problems = invalid.iter().map(|invalid| {
+    let told = |invalid: &Invalid| {
         let message = format!("NetworkPolicy {namespace}/{name}: {invalid}");
         found.origin.problem(&segments(&invalid.path), message)
+    };
+    let excuses = invalid.iter().map(|invalid| {
+        let excuse = match invalid.path.as_str() {
+            NAME => "no API server takes it; read all the same",
+            path if path.contains(".ipBlock.") => "older API servers let it be",
+            _ => return None,
+        };
+        Some(format!("{} ({excuse})", told(invalid)))
     });
-    if invalid.iter().all(|invalid| invalid.path.contains(".ipBlock."))
-        && let Ok(policy) = Policy::read(namespace, name, &found.spec, Leniency::Stored)
+    if let Some(excuses) = excuses.collect::<Option<Vec<String>>>()
+        && let Ok(mut policy) = Policy::read(namespace, "unnamed", &found.spec, Leniency::Stored)
     {
-        warnings.extend(problems.map(|problem| format!("{problem} (older API servers let it be)")));
+        policy.name.name = name.as_str().into();
+        warnings.extend(excuses);
         return Ok(policy);
     }
-    Err(problems.collect())
+    Err(invalid.iter().map(told).collect())
 }
+
+/// Where the core says that a name is wrong.
+const NAME: &str = "metadata.name";
