@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ringfence::manifests::crds::crds;
 use ringfence::manifests::published::{published_guardrails, published_segments};
-use ringfence_controlplane::{ControlPlane, Controllers, Nodes, Options, User, started_or_skipped, wait_until};
+use ringfence_controlplane::{ControlPlane, Options, User, started_or_skipped, wait_until};
 use ringfence_core::guardrails::{Source, compile};
 use serde_json::{Value, json};
 
@@ -126,8 +126,7 @@ fn published(cluster: &ControlPlane, resource: &str, object: &Value) -> Value {
 fn what_is_published_is_kept_whole_and_shown() {
     let options = Options {
         users: vec![User::new("connie")],
-        controllers: Controllers::Absent,
-        nodes: Nodes::Absent,
+        ..Options::bare()
     };
     let Some(cluster) = started_or_skipped(&options) else {
         return;

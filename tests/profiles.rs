@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use ringfence_controlplane::{Controllers, Nodes, Options, started_or_skipped};
+use ringfence_controlplane::{Options, started_or_skipped};
 use ringfence_core::guardrails::{Profile, RESERVED_PREFIX, Source, compile};
 use serde_json::{Value, json};
 
@@ -137,19 +137,10 @@ fn objects() -> Vec<Value> {
 
 #[test]
 fn the_api_server_gives_back_what_profiles_are_compiled_to() {
-    let options = Options {
-        controllers: Controllers::Absent,
-        nodes: Nodes::Absent,
-        ..Options::default()
-    };
-    let Some(cluster) = started_or_skipped(&options) else {
+    let Some(cluster) = started_or_skipped(&Options::bare()) else {
         return;
     };
-    cluster
-        .kubectl("admin")
-        .args(["create", "namespace", NAMESPACE])
-        .run()
-        .ok();
+    cluster.create_namespace(NAMESPACE, &[]);
     let objects = objects();
     assert!(objects.len() > BUILTINS.len() + 70, "{}", objects.len());
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});

@@ -1,11 +1,9 @@
 //! The ConfigMap: an edit comes into force, a bad one does not, whoever is away when it is written.
 
-use ringfence_controlplane::{NAMESPACE, Reach, configure};
+use ringfence_controlplane::{NAMESPACE, Reach, configure, eventually};
 use serde_json::json;
 
-use crate::installed::{
-    AUDIT, Installed, eventually, in_force, in_mode, installed, metric, promptly, revision, segment,
-};
+use crate::installed::{AUDIT, Installed, in_mode, installed, promptly, revision, segment};
 
 const INVALID: &str = "
 apiVersion: ringfence.dev/v1alpha1
@@ -38,7 +36,7 @@ fn an_edit_is_in_force_on_every_replica_within_a_second() {
                 .ringfence
                 .replicas()
                 .iter()
-                .all(|replica| in_force(replica, revision))
+                .all(|replica| replica.has_in_force(revision))
         },
     );
 }
@@ -56,14 +54,14 @@ fn a_bad_edit_is_refused_with_its_place() {
     installed.ringfence.wait_for_record("the refusal", |record| {
         record["webhook"] == "config.guard.ringfence.dev" && record["verdict"] == "deny" && record["user"] == "admin"
     });
-    installed.wait_for_revision(&revision(AUDIT));
+    installed.ringfence.wait_for_revision(&revision(AUDIT));
 }
 
 #[test]
 fn a_good_edit_is_told_what_it_newly_covers() {
     let Some(installed) = installed(AUDIT) else { return };
     for (namespace, pods) in [("payments", 2), ("web", 1)] {
-        if installed.object(&["namespace", namespace]).is_none() {
+        if installed.cluster.object(&["namespace", namespace]).is_none() {
             installed.cluster.create_namespace(namespace, &[]);
         }
         let app = if namespace == "payments" {
@@ -85,7 +83,7 @@ fn a_good_edit_is_told_what_it_newly_covers() {
         "{}",
         told.stderr
     );
-    installed.wait_for_revision(&revision(&guardrails));
+    installed.ringfence.wait_for_revision(&revision(&guardrails));
     for namespace in ["payments", "web"] {
         installed
             .admin(&["-n", namespace, "delete", "pods", "--all", "--now", "--wait=false"])
@@ -109,7 +107,9 @@ fn an_invalid_configuration_keeps_the_last_good_one_in_force_and_says_so() {
     let Some(mut installed) = installed(&good) else { return };
     let good_revision = revision(&good);
     eventually("the leader to keep the last good one", || {
-        let kept = installed.object(&["-n", NAMESPACE, "configmap", "ringfence-last-good"])?;
+        let kept = installed
+            .cluster
+            .object(&["-n", NAMESPACE, "configmap", "ringfence-last-good"])?;
         (kept["data"]["guardrails.yaml"] == good).then_some(())
     });
     let events = installed.events("GuardrailsInvalid").len();
@@ -117,9 +117,9 @@ fn an_invalid_configuration_keeps_the_last_good_one_in_force_and_says_so() {
     write_unreviewed(&installed, INVALID);
     for replica in installed.ringfence.replicas() {
         eventually("the metric to tell of it", || {
-            (metric(replica, "ringfence_guardrails_valid").as_deref() == Some("0")).then_some(())
+            (replica.metric("ringfence_guardrails_valid").as_deref() == Some("0")).then_some(())
         });
-        assert!(in_force(replica, &good_revision), "{}", replica.log());
+        assert!(replica.has_in_force(&good_revision), "{}", replica.log());
         assert!(replica.health("/readyz").is_ok());
         assert!(replica.log().contains("stays in force"), "{}", replica.log());
     }
@@ -132,7 +132,7 @@ fn an_invalid_configuration_keeps_the_last_good_one_in_force_and_says_so() {
         "{note}"
     );
     eventually("the published status", || {
-        let published = installed.object(&["guardrails.ringfence.dev", "default"])?;
+        let published = installed.cluster.object(&["guardrails.ringfence.dev", "default"])?;
         let condition = &published["status"]["conditions"][0];
         let told = condition["status"] == "False" && condition["message"].as_str()?.contains("Adit");
         (told && published["status"]["observedRevision"] == good_revision).then_some(())
@@ -143,14 +143,14 @@ fn an_invalid_configuration_keeps_the_last_good_one_in_force_and_says_so() {
     replica.kill().expect("it is gone");
     replica.start_again().expect("it starts");
     replica.wait_until_ready().expect("ready by the last good one");
-    assert!(in_force(replica, &good_revision), "{}", replica.log());
-    assert_eq!(metric(replica, "ringfence_guardrails_valid").as_deref(), Some("0"));
+    assert!(replica.has_in_force(&good_revision), "{}", replica.log());
+    assert_eq!(replica.metric("ringfence_guardrails_valid").as_deref(), Some("0"));
 
     let recovered = installed.events("GuardrailsInForce").len();
     configure(&installed.cluster, "admin", AUDIT).ok();
-    installed.wait_for_revision(&revision(AUDIT));
+    installed.ringfence.wait_for_revision(&revision(AUDIT));
     for replica in installed.ringfence.replicas() {
-        assert_eq!(metric(replica, "ringfence_guardrails_valid").as_deref(), Some("1"));
+        assert_eq!(replica.metric("ringfence_guardrails_valid").as_deref(), Some("1"));
     }
     eventually("the Event of its end", || {
         installed.events("GuardrailsInForce").get(recovered).cloned()
@@ -167,9 +167,9 @@ fn without_a_configuration_what_was_in_force_stays_and_nobody_starts() {
     assert!(deleted.stderr.contains(&warning), "{}", deleted.stderr);
     for replica in installed.ringfence.replicas() {
         eventually("the metric to tell of it", || {
-            (metric(replica, "ringfence_guardrails_valid").as_deref() == Some("0")).then_some(())
+            (replica.metric("ringfence_guardrails_valid").as_deref() == Some("0")).then_some(())
         });
-        assert!(in_force(replica, &revision(&good)), "{}", replica.log());
+        assert!(replica.has_in_force(&revision(&good)), "{}", replica.log());
         assert!(replica.health("/readyz").is_ok());
     }
     eventually("the Event", || installed.events("GuardrailsMissing").first().cloned());
@@ -195,7 +195,7 @@ fn without_a_configuration_what_was_in_force_stays_and_nobody_starts() {
         .replica(1)
         .wait_until_ready()
         .expect("ready once there is one");
-    installed.wait_for_revision(&revision(AUDIT));
+    installed.ringfence.wait_for_revision(&revision(AUDIT));
 }
 
 #[test]
@@ -209,10 +209,10 @@ fn an_empty_configuration_means_audit_and_nothing_protected() {
     replace.stdin(empty.to_string()).run().ok();
     for replica in installed.ringfence.replicas() {
         eventually("it to be in force", || {
-            (!in_force(replica, &revision(AUDIT))).then_some(())
+            (!replica.has_in_force(&revision(AUDIT))).then_some(())
         });
-        assert_eq!(metric(replica, "ringfence_guardrails_valid").as_deref(), Some("1"));
-        assert_eq!(metric(replica, "ringfence_guardrails_segments").as_deref(), Some("0"));
+        assert_eq!(replica.metric("ringfence_guardrails_valid").as_deref(), Some("1"));
+        assert_eq!(replica.metric("ringfence_guardrails_segments").as_deref(), Some("0"));
     }
 }
 
@@ -221,7 +221,7 @@ fn namespaces_are_followed_in_bursts() {
     let Some(installed) = installed(AUDIT) else { return };
     let count = || -> Vec<i64> {
         let replicas = installed.ringfence.replicas().iter();
-        let told = replicas.filter_map(|replica| metric(replica, "ringfence_namespaces"));
+        let told = replicas.filter_map(|replica| replica.metric("ringfence_namespaces"));
         told.filter_map(|count| count.parse().ok()).collect()
     };
     let before = installed

@@ -4,8 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ringfence_controlplane::{
-    ControlPlane, Controllers, Installation, NAMESPACE, Nodes, Options, Output, Reach, Replica, Ringfence, Shared,
-    User, configure, wait_until,
+    ControlPlane, Installation, NAMESPACE, Options, Output, Reach, Replica, Ringfence, Shared, User, configure,
+    eventually, wait_until,
 };
 use ringfence_core::guardrails::{Source, compile};
 use serde_json::Value;
@@ -22,11 +22,7 @@ pub(crate) struct Installed {
 }
 
 static INSTALLED: Shared<Mutex<Installed>> = Shared::new(|| {
-    let cluster = ControlPlane::start(&Options {
-        users: vec![User::new("ci")],
-        controllers: Controllers::AccountEach,
-        nodes: Nodes::One,
-    })?;
+    let cluster = ControlPlane::start(&Options::with_users([User::new("ci")]))?;
     let installation = Installation::of(env!("CARGO_BIN_EXE_ringfence"), AUDIT);
     let ringfence = Ringfence::start(&cluster, &installation)?;
     Ok(Mutex::new(Installed { cluster, ringfence }))
@@ -86,14 +82,11 @@ impl Installed {
     fn set_right(&mut self, guardrails: &str) {
         for index in 0..self.ringfence.replicas().len() {
             self.ringfence.forwarder().set(index, Reach::Open);
-            let replica = self.ringfence.replica(index);
-            replica.gate().resume_watches();
-            if !matches!(replica.process().ended(), Ok(None)) {
-                replica.start_again().expect("it starts");
-            }
+            self.ringfence.replicas()[index].gate().resume_watches();
         }
+        self.ringfence.start_ended().expect("they start");
         configure(&self.cluster, "admin", guardrails).ok();
-        self.wait_for_revision(&revision(guardrails));
+        self.ringfence.wait_for_revision(&revision(guardrails));
     }
 
     /// kubectl as the cluster's administrator.
@@ -101,17 +94,9 @@ impl Installed {
         self.cluster.kubectl("admin").args(arguments).run()
     }
 
-    /// An object as JSON; none where it does not exist.
-    pub(crate) fn object(&self, arguments: &[&str]) -> Option<Value> {
-        let output = self
-            .admin(&[&["get", "-o", "json", "--ignore-not-found"], arguments].concat())
-            .ok();
-        (!output.is_empty()).then(|| serde_json::from_str(&output).expect("kubectl prints JSON"))
-    }
-
     /// The replica that leads and the one that does not.
     pub(crate) fn leader_and_follower(&self) -> (usize, usize) {
-        let leads = |replica: &Replica| metric(replica, "ringfence_leader").as_deref() == Some("1");
+        let leads = |replica: &Replica| replica.metric("ringfence_leader").as_deref() == Some("1");
         let found = wait_until(PATIENCE, "one of the replicas to lead", || {
             let leading: Vec<bool> = self.ringfence.replicas().iter().map(leads).collect();
             match leading.as_slice() {
@@ -123,21 +108,11 @@ impl Installed {
         found.unwrap_or_else(|timed_out| panic!("{timed_out}"))
     }
 
-    /// Waits until both replicas have this revision in force.
-    #[track_caller]
-    pub(crate) fn wait_for_revision(&self, revision: &str) {
-        for replica in self.ringfence.replicas() {
-            let what = format!("revision {revision} in force on {}", replica.pod());
-            let waited = wait_until(PATIENCE, &what, || in_force(replica, revision).then_some(()));
-            waited.unwrap_or_else(|timed_out| panic!("{timed_out}; it said:\n{}", replica.log()));
-        }
-    }
-
     /// Waits until the webhook configuration says something.
     #[track_caller]
     pub(crate) fn eventually_served<T>(&self, what: &str, mut says: impl FnMut(&Value) -> Option<T>) -> T {
         eventually(what, || {
-            says(&self.object(&["validatingwebhookconfiguration", "ringfence"])?)
+            says(&self.cluster.object(&["validatingwebhookconfiguration", "ringfence"])?)
         })
     }
 
@@ -149,30 +124,6 @@ impl Installed {
             .json();
         list["items"].as_array().cloned().unwrap_or_default()
     }
-}
-
-/// The value of a metric without labels.
-pub(crate) fn metric(replica: &Replica, name: &str) -> Option<String> {
-    let told = replica.health("/metrics").ok()?;
-    told.lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
-        .map(str::to_owned)
-}
-
-/// Whether this revision is in force on a replica, and no other.
-pub(crate) fn in_force(replica: &Replica, revision: &str) -> bool {
-    let metrics = replica.health("/metrics").unwrap_or_default();
-    let told: Vec<&str> = metrics
-        .lines()
-        .filter(|line| line.starts_with("ringfence_guardrails_info{"))
-        .collect();
-    told == [format!("ringfence_guardrails_info{{revision=\"{revision}\"}} 1")]
-}
-
-/// Waits for it.
-#[track_caller]
-pub(crate) fn eventually<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
-    wait_until(PATIENCE, what, probe).unwrap_or_else(|timed_out| panic!("{timed_out}"))
 }
 
 /// Does it a few times, each time waiting for what follows; at least once that must come as soon as is promised. Once is

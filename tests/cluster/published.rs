@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use ringfence::manifests::roles::SEGMENT_VERBS;
-use ringfence_controlplane::configure;
+use ringfence_controlplane::{configure, eventually};
 use serde_json::{Value, json};
 
-use crate::installed::{AUDIT, Installed, eventually, in_mode, installed, promptly, revision, segment};
+use crate::installed::{AUDIT, Installed, in_mode, installed, promptly, revision, segment};
 
 /// The names of what is published.
 fn names(installed: &Installed, kind: &str) -> BTreeSet<String> {
@@ -41,7 +41,7 @@ fn segments_and_their_roles_appear_and_disappear() {
         (names(&installed, "clusterroles") == expected).then_some(())
     });
     let segment_object = eventually("its status", || {
-        let object = installed.object(&["segment.ringfence.dev", "staying"])?;
+        let object = installed.cluster.object(&["segment.ringfence.dev", "staying"])?;
         (object["status"]["observedRevision"] == revision(&two)).then_some(object)
     });
     assert_eq!(segment_object["spec"]["consent"], json!({"namespace": "payments"}));
@@ -59,7 +59,7 @@ fn segments_and_their_roles_appear_and_disappear() {
         (names(&installed, "clusterroles") == expected).then_some(())
     });
     eventually("the revision of the other", || {
-        let object = installed.object(&["segment.ringfence.dev", "staying"])?;
+        let object = installed.cluster.object(&["segment.ringfence.dev", "staying"])?;
         (object["status"]["observedRevision"] == revision(&one)).then_some(())
     });
 }
@@ -72,7 +72,7 @@ fn what_was_tampered_with_is_repaired_and_what_is_not_ours_stays() {
     };
     let role = "ringfence:tampered:connect";
     let verbs = |installed: &Installed| {
-        let role = installed.object(&["clusterrole", role])?;
+        let role = installed.cluster.object(&["clusterrole", role])?;
         (role["rules"]
             == json!([{"apiGroups": ["ringfence.dev"], "resources": ["segments"], "resourceNames": ["tampered"],
             "verbs": ["connect"]}]))
@@ -114,12 +114,12 @@ fn what_was_tampered_with_is_repaired_and_what_is_not_ours_stays() {
     let written = installed.cluster.request("admin", "PATCH", segment_path);
     written.json(&lie).send().ok();
     eventually("the segment to be repaired", || {
-        let segment = installed.object(&["segment.ringfence.dev", "tampered"])?;
+        let segment = installed.cluster.object(&["segment.ringfence.dev", "tampered"])?;
         segment["spec"]["description"].is_null().then_some(())
     });
     installed.cluster.request("admin", "DELETE", segment_path).send().ok();
     eventually("the segment to be published again", || {
-        installed.object(&["segment.ringfence.dev", "tampered"])
+        installed.cluster.object(&["segment.ringfence.dev", "tampered"])
     });
 
     configure(&installed.cluster, "admin", AUDIT).ok();
@@ -127,7 +127,7 @@ fn what_was_tampered_with_is_repaired_and_what_is_not_ours_stays() {
         names(&installed, "clusterroles").is_empty().then_some(())
     });
     assert!(
-        installed.object(&["clusterrole", "ringfence-reader"]).is_some(),
+        installed.cluster.object(&["clusterrole", "ringfence-reader"]).is_some(),
         "not of a published name"
     );
     installed.admin(&["delete", "clusterrole", "ringfence-reader"]).ok();
@@ -140,14 +140,14 @@ fn pods_are_counted() {
         return;
     };
     let counts = || {
-        let segment = installed.object(&["segment.ringfence.dev", "counted"])?;
+        let segment = installed.cluster.object(&["segment.ringfence.dev", "counted"])?;
         Some((
             segment["status"]["memberPods"].as_i64()?,
             segment["status"]["clientPods"].as_i64()?,
         ))
     };
     for namespace in ["payments", "web"] {
-        if installed.object(&["namespace", namespace]).is_none() {
+        if installed.cluster.object(&["namespace", namespace]).is_none() {
             installed.cluster.create_namespace(namespace, &[]);
         }
         installed
@@ -187,12 +187,14 @@ fn can_i_answers_by_the_published_role() {
         return;
     };
     for namespace in ["payments", "web"] {
-        if installed.object(&["namespace", namespace]).is_none() {
+        if installed.cluster.object(&["namespace", namespace]).is_none() {
             installed.cluster.create_namespace(namespace, &[]);
         }
     }
     eventually("the role", || {
-        installed.object(&["clusterrole", "ringfence:asked-about:connect"])
+        installed
+            .cluster
+            .object(&["clusterrole", "ringfence:asked-about:connect"])
     });
     let can = |verb: &str, segment: &str, namespace: &str| {
         let name = format!("segments.ringfence.dev/{segment}");
@@ -232,16 +234,18 @@ fn without_the_crds_all_else_goes_on() {
         return;
     };
     eventually("the segment", || {
-        installed.object(&["segment.ringfence.dev", "unpublished"])
+        installed.cluster.object(&["segment.ringfence.dev", "unpublished"])
     });
     installed.admin(&["delete", "crd", "segments.ringfence.dev"]).ok();
     let other = format!("{AUDIT}{}", segment("still-a-role"));
     configure(&installed.cluster, "admin", &other).ok();
     eventually("the role of another segment", || {
-        installed.object(&["clusterrole", "ringfence:still-a-role:join"])
+        installed
+            .cluster
+            .object(&["clusterrole", "ringfence:still-a-role:join"])
     });
     eventually("the Guardrails object to be kept", || {
-        let published = installed.object(&["guardrails.ringfence.dev", "default"])?;
+        let published = installed.cluster.object(&["guardrails.ringfence.dev", "default"])?;
         (published["status"]["observedRevision"] == revision(&other)).then_some(())
     });
     for replica in installed.ringfence.replicas() {
@@ -253,6 +257,6 @@ fn without_the_crds_all_else_goes_on() {
         .admin(&["wait", "--for=condition=Established", "crd", "segments.ringfence.dev"])
         .ok();
     eventually("the segment to be published again", || {
-        installed.object(&["segment.ringfence.dev", "still-a-role"])
+        installed.cluster.object(&["segment.ringfence.dev", "still-a-role"])
     });
 }

@@ -1,12 +1,14 @@
 //! Replicas among themselves: one leads, all agree on the path and the certificate.
 
-use ringfence_controlplane::{NAMESPACE, Signal, configure};
+use ringfence_controlplane::{NAMESPACE, Signal, configure, eventually};
 use serde_json::Value;
 
-use crate::installed::{AUDIT, Installed, eventually, in_mode, installed, metric, segment};
+use crate::installed::{AUDIT, Installed, in_mode, installed, segment};
 
 fn secret(installed: &Installed) -> Option<Value> {
-    installed.object(&["-n", NAMESPACE, "secret", "ringfence-serving"])
+    installed
+        .cluster
+        .object(&["-n", NAMESPACE, "secret", "ringfence-serving"])
 }
 
 /// Waits until our webhook answers: a change of the path or the certificate has to reach the API server first.
@@ -88,9 +90,10 @@ fn another_leads_where_the_leader_was_killed() {
     installed.ringfence.replica(leader).kill().expect("it is gone");
     eventually("the other to lead", || {
         let replica = &installed.ringfence.replicas()[follower];
-        (metric(replica, "ringfence_leader").as_deref() == Some("1")).then_some(())
+        (replica.metric("ringfence_leader").as_deref() == Some("1")).then_some(())
     });
     let lease = installed
+        .cluster
         .object(&["-n", NAMESPACE, "lease", "ringfence-leader"])
         .expect("it stands");
     assert_eq!(
@@ -101,7 +104,7 @@ fn another_leads_where_the_leader_was_killed() {
     let guardrails = in_mode("Enforce", &format!("{AUDIT}{}", segment("by-another")));
     configure(&installed.cluster, "admin", &guardrails).ok();
     eventually("the role", || {
-        installed.object(&["clusterrole", "ringfence:by-another:join"])
+        installed.cluster.object(&["clusterrole", "ringfence:by-another:join"])
     });
     installed.eventually_served("the webhooks to follow", |configuration| {
         let expressions = &configuration["webhooks"][0]["namespaceSelector"]["matchExpressions"];
@@ -112,7 +115,7 @@ fn another_leads_where_the_leader_was_killed() {
     replica.start_again().expect("it starts");
     replica.wait_until_ready().expect("ready");
     assert_eq!(
-        metric(replica, "ringfence_leader").as_deref(),
+        replica.metric("ringfence_leader").as_deref(),
         Some("0"),
         "one leads at a time"
     );
@@ -124,13 +127,14 @@ fn a_leader_that_ends_in_good_order_gives_the_lease_back() {
     let (leader, follower) = installed.leader_and_follower();
     installed.ringfence.replica(leader).stop().expect("it ends");
     let lease = installed
+        .cluster
         .object(&["-n", NAMESPACE, "lease", "ringfence-leader"])
         .expect("it stands");
     let holder = &lease["spec"]["holderIdentity"];
     let pods = installed.ringfence.replicas();
     assert_ne!(holder, pods[leader].pod());
     eventually("the other to lead", || {
-        (metric(&pods[follower], "ringfence_leader").as_deref() == Some("1")).then_some(())
+        (pods[follower].metric("ringfence_leader").as_deref() == Some("1")).then_some(())
     });
     let replica = installed.ringfence.replica(leader);
     replica.start_again().expect("it starts");
@@ -142,7 +146,10 @@ fn a_leader_that_was_frozen_follows_when_it_wakes() {
     let Some(mut installed) = installed(AUDIT) else { return };
     let (leader, follower) = installed.leader_and_follower();
     let leads = |installed: &Installed, index: usize| {
-        metric(&installed.ringfence.replicas()[index], "ringfence_leader").as_deref() == Some("1")
+        installed.ringfence.replicas()[index]
+            .metric("ringfence_leader")
+            .as_deref()
+            == Some("1")
     };
     let frozen = installed.ringfence.replica(leader).process();
     frozen.signal(Signal::Stop).expect("it runs");
@@ -150,7 +157,7 @@ fn a_leader_that_was_frozen_follows_when_it_wakes() {
     let frozen = installed.ringfence.replica(leader).process();
     frozen.signal(Signal::Continue).expect("it runs");
     eventually("the one that slept to follow", || {
-        let told = metric(&installed.ringfence.replicas()[leader], "ringfence_leader");
+        let told = installed.ringfence.replicas()[leader].metric("ringfence_leader");
         (told.as_deref() == Some("0")).then_some(())
     });
     assert!(leads(&installed, follower), "it leads on");

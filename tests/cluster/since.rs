@@ -1,13 +1,15 @@
 //! Since when what is enforced: kept by the leader, the same after it is gone, begun anew when enforcing was broken off.
 
-use ringfence_controlplane::{NAMESPACE, configure};
+use ringfence_controlplane::{NAMESPACE, configure, eventually};
 use serde_json::Value;
 
-use crate::installed::{AUDIT, Installed, eventually, in_mode, installed, segment};
+use crate::installed::{AUDIT, Installed, in_mode, installed, segment};
 
 /// What is kept; none where there is no ConfigMap.
 fn kept(installed: &Installed) -> Option<String> {
-    let object = installed.object(&["-n", NAMESPACE, "configmap", "ringfence-enforced-since"])?;
+    let object = installed
+        .cluster
+        .object(&["-n", NAMESPACE, "configmap", "ringfence-enforced-since"])?;
     object["data"]["since.yaml"].as_str().map(str::to_owned)
 }
 
@@ -78,7 +80,9 @@ fn what_was_deleted_or_garbled_is_written_anew() {
     eventually("it to be repaired", || {
         kept(&installed).filter(|text| names(text, "written-anew"))
     });
-    let object = installed.object(&["-n", NAMESPACE, "configmap", "ringfence-enforced-since"]);
+    let object = installed
+        .cluster
+        .object(&["-n", NAMESPACE, "configmap", "ringfence-enforced-since"]);
     let labels = object.map_or(Value::Null, |object| object["metadata"]["labels"].clone());
     assert_eq!(labels["app.kubernetes.io/managed-by"], "ringfence");
 }

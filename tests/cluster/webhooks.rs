@@ -1,9 +1,9 @@
 //! The served webhook configuration: it follows the guardrails, and is put back where somebody changed it.
 
-use ringfence_controlplane::configure;
+use ringfence_controlplane::{configure, eventually};
 use serde_json::{Value, json};
 
-use crate::installed::{AUDIT, Installed, eventually, in_mode, installed, promptly, segment};
+use crate::installed::{AUDIT, Installed, in_mode, installed, promptly, segment};
 
 const PATH: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/ringfence";
 
@@ -113,7 +113,7 @@ fn nothing_is_written_while_nothing_differs() {
         told.filter(|(name, _)| !name.starts_with("\"system:")).collect()
     };
     eventually("the segment to be counted", || {
-        let segment = installed.object(&["segment.ringfence.dev", "quiet"])?;
+        let segment = installed.cluster.object(&["segment.ringfence.dev", "quiet"])?;
         segment["status"]["memberPods"].as_i64()
     });
     let (leader, _) = installed.leader_and_follower();

@@ -63,8 +63,8 @@ fn thousands_of_namespaces_are_isolated_and_after_a_restart_nothing_is_written()
 /// Waits until the leader has found the policies of every namespace to stand.
 fn wait_until_isolated(world: &World) {
     eventually("all namespaces to be isolated", || {
-        let all = world.counted(ISOLATED) >= NAMESPACES as u64 && world.counted(LAST_CHECK) > 0;
-        (all && world.counted("ringfence_isolation_lacking_namespaces") == 0).then_some(())
+        let all = world.ringfence.counted(ISOLATED) >= NAMESPACES as u64 && world.ringfence.counted(LAST_CHECK) > 0;
+        (all && world.ringfence.counted("ringfence_isolation_lacking_namespaces") == 0).then_some(())
     });
 }
 

@@ -3,11 +3,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ringfence_controlplane::ControlPlane;
+use ringfence_controlplane::{ControlPlane, resource_version};
 use serde_json::{Value, json};
 
 use crate::exposed::{Change, What};
-use crate::world::{held_pod, version};
+use crate::world::held_pod;
 
 /// A resource that is followed.
 struct Followed {
@@ -60,7 +60,7 @@ pub(crate) fn recorded<T>(cluster: &ControlPlane, prefix: &str, what: impl FnOnc
                 .request("admin", "GET", &format!("{}?limit=1", followed.path))
                 .send()
                 .ok();
-            let from = version(&list);
+            let from = resource_version(&list);
             scope.spawn(move || followed.follow(cluster, from, last))
         };
         let following = [follow(&PODS, &pods), follow(&POLICIES, &policies)];
@@ -95,7 +95,7 @@ impl Followed {
                 let event: Value = serde_json::from_str(line).expect("an event");
                 let (kind, object) = (event["type"].as_str().expect("a type"), &event["object"]);
                 assert_ne!(kind, "ERROR", "the watch lost its place: {event}");
-                from = version(object);
+                from = resource_version(object);
                 if let Some(what) = (self.change)(kind, object) {
                     let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
                     changes.push(Change {
@@ -116,6 +116,6 @@ impl Followed {
         let name = made["metadata"]["name"].as_str().expect("named");
         let path = format!("{}/{name}", self.last);
         cluster.request("admin", "DELETE", &path).send().ok();
-        version(&made)
+        resource_version(&made)
     }
 }

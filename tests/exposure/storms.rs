@@ -39,10 +39,10 @@ fn no_pod_ever_exists_before_the_policies_of_its_namespace() {
     with.tell(&without);
 
     world.stop_controller();
-    let by_leader = world.counted(BY_LEADER);
+    let by_leader = world.ringfence.counted(BY_LEADER);
     storm(&mut world, "alone", "the controller is stopped", |_| {});
     assert_eq!(
-        (world.leader(), world.counted(BY_LEADER)),
+        (world.leader(), world.ringfence.counted(BY_LEADER)),
         (None, by_leader),
         "it was stopped"
     );
@@ -62,7 +62,7 @@ fn no_pod_ever_exists_before_the_policies_of_its_namespace() {
     made_anew(&world, "again", "made anew");
 
     eventually("no namespace to lack policies", || {
-        (world.counted("ringfence_isolation_lacking_namespaces") == 0).then_some(())
+        (world.ringfence.counted("ringfence_isolation_lacking_namespaces") == 0).then_some(())
     });
 }
 

@@ -5,8 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ringfence_controlplane::{
-    ControlPlane, Controllers, Installation, NAMESPACE, Nodes, Options, Replica, Ringfence, User, configure,
-    started_or_skipped, wait_until,
+    ControlPlane, Installation, NAMESPACE, Options, Replica, Ringfence, User, configure, started_or_skipped, wait_until,
 };
 use ringfence_core::guardrails::{Source, compile};
 use serde_json::{Value, json};
@@ -77,11 +76,7 @@ impl Bare {
     /// A control plane on which a developer may make pods everywhere; none where there are no programs for it.
     pub(crate) fn start() -> Option<Self> {
         let machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
-        let cluster = started_or_skipped(&Options {
-            users: vec![User::new(DEVELOPER)],
-            controllers: Controllers::AccountEach,
-            nodes: Nodes::One,
-        })?;
+        let cluster = started_or_skipped(&Options::with_users([User::new(DEVELOPER)]))?;
         let binding = json!({"metadata": {"name": DEVELOPER},
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": DEVELOPER}],
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"}});
@@ -127,7 +122,7 @@ impl World {
     /// Which replica leads; none while none does.
     pub(crate) fn leader(&self) -> Option<usize> {
         let replicas = self.ringfence.replicas().iter();
-        let mut leading = replicas.map(|replica| value(replica, "ringfence_leader") == Some(1));
+        let mut leading = replicas.map(|replica| replica.metric("ringfence_leader").as_deref() == Some("1"));
         leading.position(|leads| leads)
     }
 
@@ -168,15 +163,8 @@ impl World {
 
     /// Starts those again that have ended, and waits until all are ready.
     pub(crate) fn start_replicas(&mut self) {
-        for index in 0..self.ringfence.replicas().len() {
-            let replica = self.ringfence.replica(index);
-            if !matches!(replica.process().ended(), Ok(None)) {
-                replica.start_again().expect("it starts");
-            }
-        }
-        for index in 0..self.ringfence.replicas().len() {
-            self.ringfence.replica(index).wait_until_ready().expect("ready");
-        }
+        self.ringfence.start_ended().expect("they start");
+        self.ringfence.wait_until_ready().expect("ready");
     }
 
     /// Which replica the API server asks: it keeps to one connection for long.
@@ -198,12 +186,6 @@ impl World {
             let mut replicas = self.ringfence.replicas().iter().zip(before);
             replicas.position(|(replica, before)| reviews(replica) > before)
         })
-    }
-
-    /// What a metric has come to on all replicas together; the name with its labels.
-    pub(crate) fn counted(&self, metric: &str) -> u64 {
-        let replicas = self.ringfence.replicas().iter();
-        replicas.filter_map(|replica| value(replica, metric)).sum()
     }
 
     /// How often all replicas together asked the API server for what.
@@ -263,20 +245,6 @@ pub(crate) fn memory(replica: &mut Replica) -> (u64, u64) {
 pub(crate) fn held_pod(name: &str) -> Value {
     json!({"metadata": {"name": name}, "spec": {"schedulerName": "nobody",
         "containers": [{"name": "app", "image": "registry.example/app:1"}]}})
-}
-
-/// The resource version of an object or list, as a number.
-pub(crate) fn version(object: &Value) -> u64 {
-    let version = object["metadata"]["resourceVersion"].as_str().expect("it has one");
-    version.parse().expect("a number")
-}
-
-fn value(replica: &Replica, metric: &str) -> Option<u64> {
-    let metrics = replica.health("/metrics").ok()?;
-    let value = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '))?;
-    value.parse().ok()
 }
 
 /// Waits for it.

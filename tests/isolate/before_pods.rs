@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use ringfence_controlplane::{eventually, resource_version};
 use serde_json::{Value, json};
 
-use crate::world::{RESTRICTED, eventually, pod, policies, version, world};
+use crate::world::{RESTRICTED, pod, policies, world};
 
 const APPLIED: &str = "ringfence_isolation_applies_total{by=\"review\",result=\"applied\"}";
 
@@ -18,7 +19,10 @@ fn a_pod_exists_only_after_the_policies_of_its_namespace() {
     let standing = world.policies("unseen");
     assert_eq!(world.policy_names("unseen"), RESTRICTED);
     for policy in &standing {
-        assert!(version(policy) < version(&pod), "{policy} came after the pod");
+        assert!(
+            resource_version(policy) < resource_version(&pod),
+            "{policy} came after the pod"
+        );
         assert_eq!(policy["metadata"]["labels"]["ringfence.dev/profile"], "restricted");
     }
     let before = world.writes();
@@ -31,7 +35,7 @@ fn a_burst_of_pods_is_one_apply() {
     let Some(world) = world() else { return };
     world.stall_watches();
     world.namespace("burst", &json!({}));
-    let (applied, written) = (world.counted(APPLIED), world.writes());
+    let (applied, written) = (world.ringfence.counted(APPLIED), world.writes());
     std::thread::scope(|scope| {
         for number in 0..24 {
             let world = &world;
@@ -41,7 +45,7 @@ fn a_burst_of_pods_is_one_apply() {
     assert_eq!(world.policy_names("burst"), RESTRICTED);
     // Two replicas may begin at the same moment; an apply of what the other has just applied changes nothing.
     let most = 2 * RESTRICTED.len();
-    let applied = world.counted(APPLIED) - applied;
+    let applied = world.ringfence.counted(APPLIED) - applied;
     assert!((3..=most as u64).contains(&applied), "{applied} applies");
     let written = world.writes() - written;
     assert!((3..=most).contains(&written), "{written} writes");
@@ -67,7 +71,7 @@ fn a_quota_of_none_is_told_as_the_reason() {
         json!({"metadata": {"name": "none"}, "spec": {"hard": {"count/networkpolicies.networking.k8s.io": "0"}}});
     world.post("/api/v1/namespaces/quota/resourcequotas", &quota).ok();
     eventually("the quota to count", || {
-        let quota = world.object(&["-n", "quota", "resourcequota", "none"])?;
+        let quota = world.cluster.object(&["-n", "quota", "resourcequota", "none"])?;
         quota["status"]["hard"].is_object().then_some(())
     });
     let said = world.pod("quota", "first").refused(403);

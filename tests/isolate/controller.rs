@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::time::Instant;
 
-use ringfence_controlplane::configure;
+use ringfence_controlplane::{configure, eventually};
 use serde_json::{Value, json};
 
-use crate::world::{GUARDRAILS, OPEN, RESTRICTED, World, eventually, policies, world};
+use crate::world::{GUARDRAILS, OPEN, RESTRICTED, World, policies, world};
 
 #[test]
 fn a_new_namespace_is_isolated_and_what_is_undone_is_put_back() {
@@ -58,9 +58,9 @@ fn a_new_namespace_is_isolated_and_what_is_undone_is_put_back() {
     println!("repairs took {took:?}");
     let policy = world.cluster.request("admin", "GET", &path).send().ok();
     assert_ne!(policy["metadata"]["uid"], uid, "the last one was deleted");
-    assert!(world.counted("ringfence_isolation_repairs_total") >= 4);
+    assert!(world.ringfence.counted("ringfence_isolation_repairs_total") >= 4);
     eventually("nothing to be lacking", || {
-        (world.counted("ringfence_isolation_lacking_namespaces") == 0).then_some(())
+        (world.ringfence.counted("ringfence_isolation_lacking_namespaces") == 0).then_some(())
     });
 }
 
@@ -139,7 +139,9 @@ fn what_was_there_before_is_reported_until_it_is_asked_for() {
     let Some(world) = world() else { return };
     assert_eq!(world.policy_names("before"), [""; 0]);
     let status = eventually("it to be reported", || {
-        let profile = world.object(&["isolationprofile.ringfence.dev", "restricted"])?;
+        let profile = world
+            .cluster
+            .object(&["isolationprofile.ringfence.dev", "restricted"])?;
         let status = &profile["status"];
         (status["reported"].as_i64()? > 0 && status["failing"] == 0).then(|| status.clone())
     });
@@ -193,7 +195,9 @@ fn after_a_restart_nothing_is_written() {
     let elsewhere: Vec<String> = world.written().split_off(before);
     let elsewhere: Vec<&String> = elsewhere.iter().filter(|namespace| *namespace != "later").collect();
     assert_eq!(elsewhere, [""; 0], "only those of the new one");
-    let isolated = world.counted("ringfence_isolation_namespaces{state=\"isolated\"}");
+    let isolated = world
+        .ringfence
+        .counted("ringfence_isolation_namespaces{state=\"isolated\"}");
     assert!(isolated >= 9, "{isolated}");
 }
 
@@ -206,14 +210,16 @@ fn a_namespace_that_cannot_be_isolated_is_told_and_comes_right_by_itself() {
         json!({"metadata": {"name": "none"}, "spec": {"hard": {"count/networkpolicies.networking.k8s.io": "0"}}});
     world.post("/api/v1/namespaces/stuck/resourcequotas", &quota).ok();
     eventually("the quota to count", || {
-        let quota = world.object(&["-n", "stuck", "resourcequota", "none"])?;
+        let quota = world.cluster.object(&["-n", "stuck", "resourcequota", "none"])?;
         quota["status"]["hard"].is_object().then_some(())
     });
     for replica in world.ringfence.replicas() {
         replica.gate().resume_watches();
     }
     let failing = eventually("it to be told in status", || {
-        let profile = world.object(&["isolationprofile.ringfence.dev", "restricted"])?;
+        let profile = world
+            .cluster
+            .object(&["isolationprofile.ringfence.dev", "restricted"])?;
         // Another one may lack policies for a moment; nothing keeps them from it.
         let failing = profile["status"]["failingNamespaces"].as_array()?.iter();
         failing
@@ -223,7 +229,7 @@ fn a_namespace_that_cannot_be_isolated_is_told_and_comes_right_by_itself() {
     });
     assert!(failing.contains("exceeded quota"), "{failing}");
     eventually("no other to be lacking", || {
-        (world.counted("ringfence_isolation_lacking_namespaces") == 1).then_some(())
+        (world.ringfence.counted("ringfence_isolation_lacking_namespaces") == 1).then_some(())
     });
     let table = world.admin(&["get", "isolationprofiles"]).ok();
     assert!(table.contains("FAILING"), "{table}");
@@ -236,7 +242,7 @@ fn a_namespace_that_cannot_be_isolated_is_told_and_comes_right_by_itself() {
     world.admin(&["-n", "stuck", "delete", "resourcequota", "none"]).ok();
     world.wait_for_policies("stuck", &RESTRICTED);
     eventually("it to be over", || {
-        (world.counted("ringfence_isolation_lacking_namespaces") == 0).then_some(())
+        (world.ringfence.counted("ringfence_isolation_lacking_namespaces") == 0).then_some(())
     });
 }
 
@@ -247,7 +253,7 @@ fn a_deleted_namespace_goes_and_nothing_is_put_back_there() {
     world.wait_for_policies("leaving", &RESTRICTED);
     world.pod("leaving", "last").ok();
     world.admin(&["delete", "namespace", "leaving", "--timeout=60s"]).ok();
-    assert!(world.object(&["namespace", "leaving"]).is_none());
+    assert!(world.cluster.object(&["namespace", "leaving"]).is_none());
     world.namespace("leaving", &json!({}));
     world.wait_for_policies("leaving", &RESTRICTED);
 }

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ringfence_controlplane::{ControlPlane, Controllers, Nodes, Options, started_or_skipped};
+use ringfence_controlplane::{ControlPlane, Options, started_or_skipped};
 use serde_json::{Value, json};
 
 const NAMESPACE: &str = "measured";
@@ -28,20 +28,10 @@ fn policy(name: &str, labels: &Value) -> Value {
 
 #[test]
 fn learning_whether_policies_stand_costs_so_much() {
-    let options = Options {
-        controllers: Controllers::Absent,
-        nodes: Nodes::Absent,
-        ..Options::default()
-    };
-    let Some(cluster) = started_or_skipped(&options) else {
+    let Some(cluster) = started_or_skipped(&Options::bare()) else {
         return;
     };
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
-    cluster
-        .request("admin", "POST", "/api/v1/namespaces")
-        .json(&namespace)
-        .send()
-        .ok();
+    cluster.create_namespace(NAMESPACE, &[]);
     let policies = format!("/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/networkpolicies");
     let ours = json!({"app.kubernetes.io/managed-by": "ringfence"});
     for number in 0..OURS {

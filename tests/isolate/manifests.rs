@@ -1,9 +1,10 @@
 //! Policies of kinds that ringfence does not read: left out while the cluster has no such kind, then applied as they are and
 //! held to it, defaults and all.
 
+use ringfence_controlplane::eventually;
 use serde_json::{Value, json};
 
-use crate::world::{GUARDRAILS, World, eventually, world};
+use crate::world::{GUARDRAILS, World, world};
 
 const PROFILE: &str = "
 ---
@@ -56,7 +57,7 @@ fn a_policy_of_a_kind_that_comes_later_is_applied_then_and_held_to_what_it_says(
     world.wait_for_policies("widgets", &["ringfence-default-deny-ingress"]);
     world.pod("widgets", "first").ok();
     eventually("the missing kind to be told", || {
-        let profile = world.object(&["isolationprofile.ringfence.dev", "mixed"])?;
+        let profile = world.cluster.object(&["isolationprofile.ringfence.dev", "mixed"])?;
         let status = &profile["status"];
         (status["missingKinds"] == json!(["WidgetPolicy (nets.example.com/v1)"]) && status["failing"] == 0)
             .then_some(())
@@ -108,7 +109,7 @@ fn a_policy_of_a_kind_that_comes_later_is_applied_then_and_held_to_what_it_says(
         replica.gate().resume_watches();
     }
     eventually("nothing to be lacking", || {
-        (world.counted("ringfence_isolation_lacking_namespaces") == 0).then_some(())
+        (world.ringfence.counted("ringfence_isolation_lacking_namespaces") == 0).then_some(())
     });
     // What the profile has no longer goes.
     world

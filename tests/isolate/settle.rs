@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use ringfence_controlplane::{NAMESPACE, configure};
+use ringfence_controlplane::{NAMESPACE, configure, eventually};
 use ringfence_core::guardrails::SETTLE_GATE;
 use serde_json::{Value, json};
 
-use crate::world::{GUARDRAILS, RESTRICTED, World, eventually, pod, world};
+use crate::world::{GUARDRAILS, RESTRICTED, World, pod, world};
 
 /// Short enough to be waited for.
 const BRIEF: &str = "2s";
@@ -33,7 +33,7 @@ fn gated(pod: &Value) -> bool {
 
 /// What the mutating webhook configuration has in it.
 fn mutating(world: &World) -> usize {
-    let served = world.object(&["mutatingwebhookconfiguration", "ringfence"]);
+    let served = world.cluster.object(&["mutatingwebhookconfiguration", "ringfence"]);
     served.expect("it is installed")["webhooks"]
         .as_array()
         .map_or(0, Vec::len)
@@ -53,7 +53,7 @@ fn settle(world: &World, settle: &str, trial: &str) {
 
 fn wait_until_lifted(world: &World, namespace: &str, name: &str) -> Value {
     eventually(&format!("the gate of {namespace}/{name} to be lifted"), || {
-        let pod = world.object(&["-n", namespace, "pod", name])?;
+        let pod = world.cluster.object(&["-n", namespace, "pod", name])?;
         (!gated(&pod)).then_some(pod)
     })
 }
@@ -61,7 +61,7 @@ fn wait_until_lifted(world: &World, namespace: &str, name: &str) -> Value {
 /// Waits until the scheduler has bound it.
 fn wait_until_bound(world: &World, namespace: &str, name: &str) {
     eventually(&format!("{namespace}/{name} to be bound"), || {
-        let pod = world.object(&["-n", namespace, "pod", name])?;
+        let pod = world.cluster.object(&["-n", namespace, "pod", name])?;
         pod["spec"]["nodeName"].is_string().then_some(())
     });
 }
@@ -225,6 +225,7 @@ fn no_pod_is_left_behind_the_gate_whoever_leads() {
     world.namespace("led", &json!({}));
     assert!(gated(&world.pod("led", "first").ok()));
     let lease = world
+        .cluster
         .object(&["-n", NAMESPACE, "lease", "ringfence-leader"])
         .expect("there is a leader");
     let leads = |pod: &str| {

@@ -2,9 +2,10 @@
 
 use std::process::{Command, Output};
 
+use ringfence_controlplane::eventually;
 use serde_json::{Value, json};
 
-use crate::world::{RESTRICTED, World, eventually, world};
+use crate::world::{RESTRICTED, World, world};
 
 fn status(world: &World, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ringfence"))

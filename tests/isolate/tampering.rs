@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use ringfence_controlplane::Response;
+use ringfence_controlplane::{Response, eventually};
 use serde_json::{Value, json};
 
-use crate::world::{GUARDRAILS, RESTRICTED, World, eventually, pod, policies, world};
+use crate::world::{GUARDRAILS, RESTRICTED, World, pod, policies, world};
 
 const JSON: &str = "application/json";
 const MERGE: &str = "application/merge-patch+json";
@@ -201,7 +201,7 @@ fn nothing_that_a_tenant_does_to_its_isolation_is_let_in_or_leaves_a_trace() {
     by(&world, "tess", "POST", pods, JSON, &held).ok();
     by(&world, "tess", "DELETE", "/api/v1/namespaces/tenant", JSON, &json!({})).ok();
     eventually("the namespace to be going", || {
-        let namespace = world.object(&["namespace", "tenant"])?;
+        let namespace = world.cluster.object(&["namespace", "tenant"])?;
         (namespace["status"]["phase"] == "Terminating").then_some(())
     });
     for deed in undoing() {
@@ -212,7 +212,7 @@ fn nothing_that_a_tenant_does_to_its_isolation_is_let_in_or_leaves_a_trace() {
     let release = json!({"metadata": {"finalizers": null}});
     by(&world, "tess", "PATCH", &format!("{pods}/held"), MERGE, &release).ok();
     eventually("the namespace to be gone", || {
-        world.object(&["namespace", "tenant"]).is_none().then_some(())
+        world.cluster.object(&["namespace", "tenant"]).is_none().then_some(())
     });
 }
 
@@ -221,7 +221,7 @@ fn relabelling(world: &World) {
     let one = "/api/v1/namespaces/tenant";
     for profile in ["none", "open", "gone"] {
         let labelled = json!({"metadata": {"labels": {"ringfence.dev/isolation": profile}}});
-        let mut whole = world.object(&["namespace", "tenant"]).expect("it is there");
+        let mut whole = world.cluster.object(&["namespace", "tenant"]).expect("it is there");
         whole["metadata"]["labels"]["ringfence.dev/isolation"] = json!(profile);
         let applied = json!({"apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": "tenant", "labels": {"ringfence.dev/isolation": profile}}});
@@ -246,7 +246,7 @@ fn quota_of_none(world: &World, before: &BTreeMap<String, (Value, Value)>) {
         json!({"metadata": {"name": "none"}, "spec": {"hard": {"count/networkpolicies.networking.k8s.io": "0"}}});
     by(world, "tess", "POST", quotas, JSON, &quota).ok();
     eventually("the quota to count", || {
-        let quota = world.object(&["-n", "tenant", "resourcequota", "none"])?;
+        let quota = world.cluster.object(&["-n", "tenant", "resourcequota", "none"])?;
         quota["status"]["hard"].is_object().then_some(())
     });
     let pods = "/api/v1/namespaces/tenant/pods";
@@ -254,7 +254,9 @@ fn quota_of_none(world: &World, before: &BTreeMap<String, (Value, Value)>) {
     let another = GUARDRAILS.replace("    - builtin: allow-dns\n", "    - builtin: allow-same-namespace\n");
     world.configure(&another);
     let said = eventually("it to be told", || {
-        let profile = world.object(&["isolationprofile.ringfence.dev", "restricted"])?;
+        let profile = world
+            .cluster
+            .object(&["isolationprofile.ringfence.dev", "restricted"])?;
         let failing = profile["status"]["failingNamespaces"].to_string();
         failing.contains("tenant: ").then_some(failing)
     });
@@ -316,7 +318,7 @@ fn whoever_makes_namespaces_makes_no_way_around_their_isolation() {
         assert_eq!(world.policy_names("nora"), RESTRICTED, "round {round}");
         by(&world, "nora", "DELETE", "/api/v1/namespaces/nora", JSON, &json!({})).ok();
         eventually("it to be gone", || {
-            world.object(&["namespace", "nora"]).is_none().then_some(())
+            world.cluster.object(&["namespace", "nora"]).is_none().then_some(())
         });
     }
 }

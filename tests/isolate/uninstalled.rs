@@ -1,10 +1,10 @@
 //! Uninstalling leaves policies in place, reinstalling adopts them without a write, and the line of the documentation removes
 //! them. On a cluster of its own.
 
-use ringfence_controlplane::{ControlPlane, Controllers, Installation, Nodes, Options, Ringfence, started_or_skipped};
+use ringfence_controlplane::{ControlPlane, Installation, Options, Ringfence, eventually, started_or_skipped};
 use serde_json::json;
 
-use crate::world::{GUARDRAILS, RESTRICTED, World, eventually};
+use crate::world::{GUARDRAILS, RESTRICTED, World};
 
 const DOCUMENTATION: &str = include_str!("../../docs/isolation.md");
 
@@ -16,12 +16,7 @@ fn installed(cluster: ControlPlane) -> World {
 
 #[test]
 fn policies_outlive_an_uninstall_and_are_adopted_by_the_next_install() {
-    let options = Options {
-        controllers: Controllers::AccountEach,
-        nodes: Nodes::One,
-        ..Options::default()
-    };
-    let Some(cluster) = started_or_skipped(&options) else {
+    let Some(cluster) = started_or_skipped(&Options::default()) else {
         return;
     };
     let world = installed(cluster);
@@ -45,7 +40,11 @@ fn policies_outlive_an_uninstall_and_are_adopted_by_the_next_install() {
     let before = world.writes();
     // It was there before this installation, but its policies show that it was covered.
     eventually("it to be adopted", || {
-        (world.counted("ringfence_isolation_namespaces{state=\"isolated\"}") == 1).then_some(())
+        (world
+            .ringfence
+            .counted("ringfence_isolation_namespaces{state=\"isolated\"}")
+            == 1)
+            .then_some(())
     });
     world.namespace("later", &json!({}));
     world.wait_for_policies("later", &RESTRICTED);

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 
-use ringfence_controlplane::configure;
+use ringfence_controlplane::{configure, eventually, resource_version};
 use serde_json::{Value, json};
 
-use crate::world::{GUARDRAILS, RESTRICTED, World, eventually, world};
+use crate::world::{GUARDRAILS, RESTRICTED, World, world};
 
 const NAMESPACES: usize = 12;
 const OURS: &str = "labelSelector=app.kubernetes.io%2Fmanaged-by%3Dringfence";
@@ -37,7 +37,7 @@ fn events(world: &World, from: &str, to: &str) -> Vec<Value> {
     let events = lines.map(|line| serde_json::from_str::<Value>(&line.expect("a line")).expect("an event"));
     let to: u64 = to.parse().expect("a number");
     events
-        .filter(|event| crate::world::version(&event["object"]) <= to)
+        .filter(|event| resource_version(&event["object"]) <= to)
         .collect()
 }
 

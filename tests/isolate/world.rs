@@ -4,8 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ringfence_controlplane::{
-    ControlPlane, Controllers, Installation, NAMESPACE, Nodes, Options, Output, Replica, Response, Ringfence, Shared,
-    User, configure, wait_until,
+    ControlPlane, Installation, NAMESPACE, Options, Output, Replica, Response, Ringfence, Shared, User, configure,
+    eventually, wait_until,
 };
 use ringfence_core::guardrails::{Source, compile};
 use serde_json::{Value, json};
@@ -57,11 +57,7 @@ pub(crate) struct World {
 }
 
 static WORLD: Shared<Mutex<World>> = Shared::new(|| {
-    let cluster = ControlPlane::start(&Options {
-        users: vec![User::new("dev")],
-        controllers: Controllers::AccountEach,
-        nodes: Nodes::One,
-    })?;
+    let cluster = ControlPlane::start(&Options::with_users([User::new("dev")]))?;
     cluster.create_namespace("before", &[]);
     let ringfence = Ringfence::start(&cluster, &Installation::of(env!("CARGO_BIN_EXE_ringfence"), GUARDRAILS))?;
     Ok(Mutex::new(World { cluster, ringfence }))
@@ -77,14 +73,11 @@ pub(crate) fn world() -> Option<MutexGuard<'static, World>> {
 
 impl World {
     fn set_right(&mut self) {
-        for index in 0..self.ringfence.replicas().len() {
-            let replica = self.ringfence.replica(index);
+        for replica in self.ringfence.replicas() {
             replica.gate().resume_watches();
-            if !matches!(replica.process().ended(), Ok(None)) {
-                replica.start_again().expect("it starts");
-            }
-            replica.wait_until_ready().expect("ready");
         }
+        self.ringfence.start_ended().expect("they start");
+        self.ringfence.wait_until_ready().expect("ready");
         self.configure(GUARDRAILS);
         self.wait_until_enforced();
     }
@@ -92,7 +85,9 @@ impl World {
     /// Waits until it is known since when isolation is enforced: from then on namespaces are new.
     pub(crate) fn wait_until_enforced(&self) {
         eventually("since when isolation is enforced", || {
-            let since = self.object(&["-n", NAMESPACE, "configmap", "ringfence-enforced-since"])?;
+            let since = self
+                .cluster
+                .object(&["-n", NAMESPACE, "configmap", "ringfence-enforced-since"])?;
             since["data"].to_string().contains("isolation").then_some(())
         });
     }
@@ -105,29 +100,13 @@ impl World {
             text: guardrails.to_owned(),
         };
         let compiled = compile(&[source]).unwrap_or_else(|problems| panic!("{problems}"));
-        let line = format!(
-            "ringfence_guardrails_info{{revision=\"{}\"}} 1",
-            compiled.guardrails.revision
-        );
-        for replica in self.ringfence.replicas() {
-            eventually("the guardrails to be in force", || {
-                let metrics = replica.health("/metrics").unwrap_or_default();
-                metrics.lines().any(|told| told == line).then_some(())
-            });
-        }
+        let revision = compiled.guardrails.revision.to_string();
+        self.ringfence.wait_for_revision(&revision);
     }
 
     /// kubectl as the cluster's administrator.
     pub(crate) fn admin(&self, arguments: &[&str]) -> Output {
         self.cluster.kubectl("admin").args(arguments).run()
-    }
-
-    /// An object as JSON; none where it does not exist.
-    pub(crate) fn object(&self, arguments: &[&str]) -> Option<Value> {
-        let output = self
-            .admin(&[&["get", "-o", "json", "--ignore-not-found"], arguments].concat())
-            .ok();
-        (!output.is_empty()).then(|| serde_json::from_str(&output).expect("kubectl prints JSON"))
     }
 
     /// Makes a namespace and waits for nothing.
@@ -191,12 +170,6 @@ impl World {
         }
     }
 
-    /// What a metric has come to on all replicas together; the name with its labels.
-    pub(crate) fn counted(&self, metric: &str) -> u64 {
-        let replicas = self.ringfence.replicas().iter();
-        replicas.filter_map(|replica| value(replica, metric)).sum()
-    }
-
     /// How often ringfence has written NetworkPolicies so far.
     pub(crate) fn writes(&self) -> usize {
         self.written().len()
@@ -229,24 +202,4 @@ pub(crate) fn policies(namespace: &str) -> String {
 /// A pod that runs nothing of note.
 pub(crate) fn pod(name: &str) -> Value {
     json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "app", "image": "registry.example/app:1"}]}})
-}
-
-/// The resource version of an object, as a number.
-pub(crate) fn version(object: &Value) -> u64 {
-    let version = object["metadata"]["resourceVersion"].as_str().expect("it has one");
-    version.parse().expect("a number")
-}
-
-fn value(replica: &Replica, metric: &str) -> Option<u64> {
-    let metrics = replica.health("/metrics").ok()?;
-    let value = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '))?;
-    value.parse().ok()
-}
-
-/// Waits for it.
-#[track_caller]
-pub(crate) fn eventually<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
-    wait_until(PATIENCE, what, probe).unwrap_or_else(|timed_out| panic!("{timed_out}"))
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use ringfence_controlplane::{ControlPlane, Controllers, Nodes, Options, started_or_skipped};
+use ringfence_controlplane::{ControlPlane, Options, started_or_skipped};
 use serde_json::{Value, json};
 
 use crate::{Run, run};
@@ -46,11 +46,7 @@ spec:
 ";
 
 fn options() -> Options {
-    Options {
-        users: Vec::new(),
-        controllers: Controllers::Absent,
-        nodes: Nodes::Absent,
-    }
+    Options::bare()
 }
 
 fn of_cluster(cluster: &ControlPlane, arguments: &[&str]) -> Run {

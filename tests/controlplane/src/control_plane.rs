@@ -19,7 +19,7 @@ use crate::directory::RunDirectory;
 use crate::http::{Api, Request};
 use crate::kubeconfig;
 use crate::kubectl::Kubectl;
-use crate::options::User;
+use crate::options::{Controllers, User};
 use crate::process::Process;
 use crate::wait::wait_until;
 use crate::watch_gate::WatchGate;
@@ -35,6 +35,7 @@ pub struct ControlPlane {
     assets: Assets,
     authority: Authority,
     users: BTreeMap<String, User>,
+    controllers: Controllers,
     // Dropped last: the processes write there.
     files: RunDirectory,
 }
@@ -67,6 +68,17 @@ impl ControlPlane {
             self.files.path(),
             &self.kubeconfig(user),
         )
+    }
+
+    /// An object as `kubectl get` with these arguments gives it to the admin; none where it does not exist.
+    ///
+    /// # Panics
+    /// If it cannot be read.
+    #[track_caller]
+    pub fn object(&self, arguments: &[&str]) -> Option<Value> {
+        let get = self.kubectl("admin").args(["get", "-o", "json", "--ignore-not-found"]);
+        let output = get.args(arguments).run().ok();
+        (!output.is_empty()).then(|| serde_json::from_str(&output).expect("kubectl prints JSON"))
     }
 
     /// Prepares a kubectl call as a service account, with a token as TokenRequest gives it.
@@ -147,7 +159,7 @@ impl ControlPlane {
         })
     }
 
-    /// Creates a namespace with these labels and waits until pods can be made in it.
+    /// Creates a namespace with these labels, and, where there are controllers, waits until pods can be made in it.
     ///
     /// # Panics
     /// If it exists, or nobody makes its default service account.
@@ -156,6 +168,9 @@ impl ControlPlane {
         let labels: BTreeMap<&str, &str> = labels.iter().copied().collect();
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
         self.as_admin("POST", "/api/v1/namespaces").json(&namespace).send().ok();
+        if self.controllers == Controllers::Absent {
+            return;
+        }
         let path = format!("/api/v1/namespaces/{name}/serviceaccounts/default");
         let made = wait_until(
             PATIENCE,

@@ -180,3 +180,13 @@ impl fmt::Display for Response {
         write!(formatter, "{} answered {}: {}", self.call, self.status, self.text)
     }
 }
+
+/// The resource version of an object or a list, as a number: of two of one store, the later has the higher.
+///
+/// # Panics
+/// If it has none.
+#[track_caller]
+pub fn resource_version(object: &Value) -> u64 {
+    let version = object["metadata"]["resourceVersion"].as_str().expect("it has one");
+    version.parse().expect("a number")
+}

@@ -23,6 +23,15 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The API server and its store alone, and no other user than `admin`.
+    pub fn bare() -> Self {
+        Self {
+            users: Vec::new(),
+            controllers: Controllers::Absent,
+            nodes: Nodes::Absent,
+        }
+    }
+
     /// All of it, with these users.
     pub fn with_users(users: impl IntoIterator<Item = User>) -> Self {
         Self {

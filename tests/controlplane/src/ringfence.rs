@@ -111,9 +111,7 @@ impl Ringfence {
             replicas.push(Replica::start(cluster, installation, index, pod, reviews, front)?);
         }
         if installation.guardrails.is_some() {
-            for replica in &mut replicas {
-                replica.wait_until_ready()?;
-            }
+            replicas.iter_mut().try_for_each(Replica::wait_until_ready)?;
             wait_until_asked(cluster).map_err(|timed_out| StartError::NotReady {
                 name: NAME.to_owned(),
                 timed_out,
@@ -139,6 +137,46 @@ impl Ringfence {
     /// What stands between the API server and the replicas.
     pub fn forwarder(&self) -> &Forwarder {
         &self.forwarder
+    }
+
+    /// Starts those replicas again that have ended. Ready only after [`Ringfence::wait_until_ready`].
+    ///
+    /// # Errors
+    /// If one cannot be started.
+    pub fn start_ended(&mut self) -> io::Result<()> {
+        for replica in &mut self.replicas {
+            if !matches!(replica.process().ended(), Ok(None)) {
+                replica.start_again()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until all replicas are ready.
+    ///
+    /// # Errors
+    /// As [`Replica::wait_until_ready`].
+    pub fn wait_until_ready(&mut self) -> Result<(), StartError> {
+        self.replicas.iter_mut().try_for_each(Replica::wait_until_ready)
+    }
+
+    /// Waits until guardrails of this revision are in force on all replicas.
+    ///
+    /// # Panics
+    /// If they are not in time.
+    #[track_caller]
+    pub fn wait_for_revision(&self, revision: &str) {
+        for replica in &self.replicas {
+            let what = format!("revision {revision} in force on {}", replica.pod());
+            let waited = wait_until(PATIENCE, &what, || replica.has_in_force(revision).then_some(()));
+            waited.unwrap_or_else(|timed_out| panic!("{timed_out}; it said:\n{}", replica.log()));
+        }
+    }
+
+    /// What a metric has come to on all replicas together: its name with its labels.
+    pub fn counted(&self, series: &str) -> u64 {
+        let counts = self.replicas.iter().filter_map(|replica| replica.metric(series));
+        counts.filter_map(|count| count.parse::<u64>().ok()).sum()
     }
 
     /// Waits until a record of any replica `matches`, one that is there already included.

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// How long to wait between two looks.
 const INTERVAL: Duration = Duration::from_millis(20);
 
+/// How long to wait for what is sure to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A condition that did not come to hold in time.
 #[derive(Debug, thiserror::Error)]
 #[error("waited {} s in vain for {what}", timeout.as_secs_f32())]
@@ -31,6 +34,16 @@ pub fn wait_until<T>(timeout: Duration, what: &str, mut probe: impl FnMut() -> O
         }
         thread::sleep(INTERVAL);
     }
+}
+
+/// As [`wait_until`], for as long as anything takes that comes about by itself: longer than a lease holds, a watch is quiet,
+/// or a replica starts.
+///
+/// # Panics
+/// If it did not come to hold.
+#[track_caller]
+pub fn eventually<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    wait_until(PATIENCE, what, probe).unwrap_or_else(|timed_out| panic!("{timed_out}"))
 }
 
 #[cfg(test)]

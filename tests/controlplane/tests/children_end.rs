@@ -10,15 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use ringfence_controlplane::{ControlPlane, Controllers, Nodes, Options, Shared, started_or_skipped, wait_until};
+use ringfence_controlplane::{ControlPlane, Options, Shared, started_or_skipped, wait_until};
 
 /// What all of them need, and enough to show that children end.
 fn small() -> Options {
-    Options {
-        controllers: Controllers::Absent,
-        nodes: Nodes::Absent,
-        ..Options::default()
-    }
+    Options::bare()
 }
 
 fn process_ids(cluster: &ControlPlane) -> Vec<u32> {

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use ringfence_controlplane::{
-    ControlPlane, Controllers, Launch, Nodes, Options, Process, Program, Stdout, started_or_skipped, wait_until,
-};
-use serde_json::json;
+use ringfence_controlplane::{ControlPlane, Launch, Options, Process, Program, Stdout, started_or_skipped, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -31,26 +28,14 @@ fn wait_to_see(process: &Process, namespace: &str) {
 
 #[test]
 fn a_stalled_watch_is_silent_while_requests_are_answered() {
-    let options = Options {
-        controllers: Controllers::Absent,
-        nodes: Nodes::Absent,
-        ..Options::default()
-    };
-    let Some(cluster) = started_or_skipped(&options) else {
+    let Some(cluster) = started_or_skipped(&Options::bare()) else {
         return;
     };
     let gate = cluster.watch_gate().expect("a gate");
     let server = format!("https://{}", gate.address());
     let through_the_gate = watching(&cluster, "through-the-gate", &server);
     let direct = watching(&cluster, "direct", cluster.server());
-    let create = |name: &str| {
-        let namespace = json!({"metadata": {"name": name}});
-        cluster
-            .request("admin", "POST", "/api/v1/namespaces")
-            .json(&namespace)
-            .send()
-            .ok();
-    };
+    let create = |name: &str| cluster.create_namespace(name, &[]);
 
     create("before");
     wait_to_see(&through_the_gate, "before");

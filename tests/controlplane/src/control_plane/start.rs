@@ -94,6 +94,7 @@ impl ControlPlane {
             assets: assets.clone(),
             authority,
             users: BTreeMap::new(),
+            controllers: options.controllers,
             files,
         };
         let token_keys = cluster.authority.token_keys()?;

@@ -174,6 +174,24 @@ impl Replica {
             .body_mut()
             .read_to_string()
     }
+
+    /// What a metric stands at: its name with its labels. None where it is not told, or the replica does not answer.
+    pub fn metric(&self, series: &str) -> Option<String> {
+        let told = self.health("/metrics").ok()?;
+        told.lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
+            .map(str::to_owned)
+    }
+
+    /// Whether guardrails of this revision are in force on it, and no others.
+    pub fn has_in_force(&self, revision: &str) -> bool {
+        let metrics = self.health("/metrics").unwrap_or_default();
+        let told: Vec<&str> = metrics
+            .lines()
+            .filter(|line| line.starts_with("ringfence_guardrails_info{"))
+            .collect();
+        told == [format!("ringfence_guardrails_info{{revision=\"{revision}\"}} 1")]
+    }
 }
 
 /// How `ringfence serve` is called: the one place that knows its flags.
