@@ -4,6 +4,7 @@
 use ringfence_controlplane::{Output, wait_until};
 use serde_json::{Value, json};
 
+use super::modes::told_where_not_enforced;
 use super::world::{PATIENCE, World, bind};
 
 /// Three segments of one kind, each in its own namespace and mode, isolated from namespaces labelled `env=dev`.
@@ -262,26 +263,10 @@ fn by_labels(world: &World) {
 
 fn modes(world: &World) {
     let open = from(&json!([{"namespaceSelector": {}}]));
-    let warned = world.apply("pam", &policy("warned", "open", &open));
-    let text = "Warning: ringfence: NetworkPolicy warned/open may not connect to what segment warned is isolated from";
-    assert!(warned.stderr.contains(text), "{}", warned.stderr);
-    warned.ok();
-    let audited = world.apply("pam", &policy("audited", "open", &open));
-    assert!(
-        audited
-            .stderr
-            .lines()
-            .all(|line| line.contains("; see: ringfence reach")),
-        "only what it opens is told: {}",
-        audited.stderr
-    );
-    audited.ok();
-    let record = world.ringfence.wait_for_record("what was audited", |record| {
-        record["namespace"] == "audited" && record["verdict"] == "audit"
+    let warning = "NetworkPolicy warned/open may not connect to what segment warned is isolated from";
+    told_where_not_enforced(world, "Cross", warning, |namespace| {
+        world.apply("pam", &policy(namespace, "open", &open))
     });
-    let findings = record["findings"].as_array().cloned().unwrap_or_default();
-    let crossed = |finding: &Value| finding["rule"] == "Cross" && finding["mode"] == "Audit";
-    assert!(findings.iter().any(crossed), "{record}");
 }
 
 fn with_the_permission(world: &World) {

@@ -4,7 +4,7 @@
 use ringfence_controlplane::wait_until;
 use serde_json::{Value, json};
 
-use super::world::{PATIENCE, World, bind};
+use super::world::{PATIENCE, World};
 
 const GUARDRAILS: &str = r#"
 apiVersion: ringfence.dev/v1alpha1
@@ -152,16 +152,7 @@ fn a_rollout_is_judged_where_it_is_written_and_what_is_made_of_it_inherits() {
     world.apply("mallory", &rollout("other", "app:1")).ok();
     // An update that gains the label is judged as well, and so is a change of what runs under it.
     world.apply("mallory", &rollout("hollowapp", "app:1")).refused();
-    bind(
-        &world.cluster,
-        "payments",
-        "ClusterRole/ringfence:payments-db:connect",
-        "ci",
-    );
-    world.eventually(
-        "ci",
-        "auth can-i connect segments.ringfence.dev/payments-db -n payments",
-    );
+    world.let_connect("ci");
     let applied = wait_until(PATIENCE, "ci to be let in", || {
         world.apply("ci", &rollout("hollowapp", "app:1")).succeeded().ok()
     });
@@ -229,12 +220,7 @@ fn each_template_of_a_list_is_judged_in_its_place() {
     world.eventually_refused_apply("mallory", &experiment(json!([plain, protected])));
     world.apply("mallory", &experiment(json!([plain, plain]))).ok();
     world.apply("mallory", &experiment(json!([plain, protected]))).refused();
-    bind(
-        &world.cluster,
-        "payments",
-        "ClusterRole/ringfence:payments-db:connect",
-        "ci",
-    );
+    world.let_connect("ci");
     let applied = wait_until(PATIENCE, "ci to be let in", || {
         world
             .apply("ci", &experiment(json!([plain, protected])))

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ringfence_controlplane::wait_until;
+use ringfence_controlplane::{Output, wait_until};
 use serde_json::Value;
 
 use super::world::{GUARDRAILS, PATIENCE, World};
@@ -15,6 +15,30 @@ pub(crate) fn guardrails(spec: &str) -> String {
     format!(
         "apiVersion: ringfence.dev/v1alpha1\nkind: Guardrails\nmetadata: {{name: default}}\nspec: {spec}\n---\n{segment}"
     )
+}
+
+/// A write of a policy that a rule refuses is let in where segments do not enforce: in namespace `warned` with this warning,
+/// in `audited` with no word but on what it opens, and with a record.
+#[track_caller]
+pub(crate) fn told_where_not_enforced(world: &World, rule: &str, warning: &str, write: impl Fn(&str) -> Output) {
+    let warned = write("warned");
+    let told = format!("Warning: ringfence: {warning}");
+    assert!(warned.stderr.contains(&told), "{}", warned.stderr);
+    warned.ok();
+    let audited = write("audited");
+    let opens = |line: &str| line.contains("; see: ringfence reach");
+    assert!(
+        audited.stderr.lines().all(opens),
+        "only what it opens is told: {}",
+        audited.stderr
+    );
+    audited.ok();
+    let record = world.ringfence.wait_for_record("what was audited", |record| {
+        record["namespace"] == "audited" && record["verdict"] == "audit"
+    });
+    let mut findings = record["findings"].as_array().into_iter().flatten();
+    let found = findings.any(|finding| finding["rule"] == rule && finding["mode"] == "Audit");
+    assert!(found, "{record}");
 }
 
 /// The namespaces in which the webhook for workloads fails closed, as its namespaceSelector says.

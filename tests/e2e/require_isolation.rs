@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::modes::told_where_not_enforced;
 use super::world::{World, bind};
 
 /// Three segments of one kind, each in its own namespace and mode.
@@ -163,33 +164,8 @@ fn modes(world: &World) {
     world
         .grant("admin", "manage segments/audited --cluster --user mallory")
         .ok();
-    let warned = world.kubectl("mallory", "delete netpol deny -n warned");
-    assert!(
-        warned.stderr.contains(
-            "Warning: ringfence: NetworkPolicy warned/deny may not leave members of segment warned unisolated"
-        ),
-        "{}",
-        warned.stderr
-    );
-    warned.ok();
-    let audited = world.kubectl("mallory", "delete netpol deny -n audited");
-    assert!(
-        audited
-            .stderr
-            .lines()
-            .all(|line| line.contains("; see: ringfence reach")),
-        "only what it opens is told: {}",
-        audited.stderr
-    );
-    audited.ok();
-    let record = world.ringfence.wait_for_record("what was audited", |record| {
-        record["namespace"] == "audited" && record["verdict"] == "audit"
+    let warning = "NetworkPolicy warned/deny may not leave members of segment warned unisolated";
+    told_where_not_enforced(world, "RequireIsolation", warning, |namespace| {
+        world.kubectl("mallory", &format!("delete netpol deny -n {namespace}"))
     });
-    let findings = record["findings"].as_array().cloned().unwrap_or_default();
-    assert!(
-        findings
-            .iter()
-            .any(|finding| finding["rule"] == "RequireIsolation" && finding["mode"] == "Audit"),
-        "{record}"
-    );
 }

@@ -155,16 +155,7 @@ fn templates_that_stood_before_enforce_go_on_are_told_and_end_when_they_are_writ
     // Writing one again needs the permission; who holds it settles it, for this one alone.
     let rewrite = "set image -n web deployment/rewritten main=registry.example/app:2";
     world.kubectl("mallory", rewrite).refused();
-    super::world::bind(
-        &world.cluster,
-        "payments",
-        "ClusterRole/ringfence:payments-db:connect",
-        "ci",
-    );
-    world.eventually(
-        "ci",
-        "auth can-i connect segments.ringfence.dev/payments-db -n payments",
-    );
+    world.let_connect("ci");
     world.eventually("ci", rewrite);
     world.eventually("admin", "rollout status deployment/rewritten -n web --timeout=5s");
     let record = world

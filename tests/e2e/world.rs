@@ -180,6 +180,21 @@ impl World {
         refused.unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// Lets a user connect to `payments-db`, and waits until the authorizer knows.
+    #[track_caller]
+    pub(crate) fn let_connect(&self, user: &str) {
+        bind(
+            &self.cluster,
+            "payments",
+            "ClusterRole/ringfence:payments-db:connect",
+            user,
+        );
+        self.eventually(
+            user,
+            "auth can-i connect segments.ringfence.dev/payments-db -n payments",
+        );
+    }
+
     /// Grants by the text that `ringfence grant` prints, applied by `user`.
     #[track_caller]
     pub(crate) fn grant(&self, user: &str, arguments: &str) -> Output {
