@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 
 use super::clauses::{Change, Judge, Need};
 use super::context::{Context, Known};
-use super::provenance::Origin;
 use super::unanswered;
 use crate::guardrails::Guardrails;
 use crate::labels::LabelSet;
@@ -98,11 +97,5 @@ fn needs(context: &Context<'_, '_>, namespace: &str, pod: &str, labels: &impl La
 }
 
 fn findings(context: &Context<'_, '_>, namespace: &str, needs: &[Need]) -> Vec<Finding> {
-    Judge {
-        rule: NAME,
-        context,
-        namespace,
-        origin: &Origin::Direct,
-    }
-    .by_pods(needs)
+    Judge::direct(NAME, context, namespace).by_pods(needs)
 }

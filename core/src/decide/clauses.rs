@@ -122,7 +122,17 @@ pub(super) struct Judge<'j, 'c, 'r> {
     pub(super) origin: &'j Origin<'c>,
 }
 
-impl<'c> Judge<'_, 'c, '_> {
+impl<'j, 'c, 'r> Judge<'j, 'c, 'r> {
+    /// Of what the requester does itself.
+    pub(super) fn direct(rule: RuleName, context: &'j Context<'c, 'r>, namespace: &'j str) -> Self {
+        Self {
+            rule,
+            context,
+            namespace,
+            origin: &Origin::Direct,
+        }
+    }
+
     fn guardrails(&self) -> &'c Guardrails {
         &self.context.snapshot.guardrails
     }
@@ -328,13 +338,11 @@ impl<'c> Judge<'_, 'c, '_> {
             _ => String::new(),
         };
         let mut text = format!(
-            "{subject}{on} {verb} {of}{} of {}",
+            "{subject}{on} {verb} {of}{} of {}{}",
             clause_words(need.clause),
-            segment.name
+            segment.name,
+            segment.aside()
         );
-        if !segment.description.is_empty() {
-            text.push_str(&format!(" ({})", segment.description));
-        }
         match need.change {
             Change::Gained
             | Change::Entered(_)

@@ -40,13 +40,11 @@ fn finding(context: &Context<'_, '_>, id: SegmentId) -> Option<Finding> {
     let segment = guardrails.segment(id);
     let mode = guardrails.segment_mode(id, &context.request.subject.namespace);
     let permission = Permission::segment(Verb::Manage, &segment.name, Scope::Cluster);
-    let mut why = format!(
-        "whoever creates it comes to hold every permission on segment {}",
-        segment.name
+    let why = format!(
+        "whoever creates it comes to hold every permission on segment {}{}",
+        segment.name,
+        segment.aside()
     );
-    if !segment.description.is_empty() {
-        why.push_str(&format!(" ({})", segment.description));
-    }
     let case = Case {
         rule: NAME,
         mode,

@@ -67,10 +67,7 @@ pub(super) fn judge(context: &Context<'_, '_>) -> Vec<Finding> {
 fn finding(context: &Context<'_, '_>, crossing: Crossing) -> Option<Finding> {
     let guardrails = &context.snapshot.guardrails;
     let segment = guardrails.segment(crossing.segment);
-    let mut why = format!("{} of {}", crossing.why, segment.name);
-    if !segment.description.is_empty() {
-        why.push_str(&format!(" ({})", segment.description));
-    }
+    let why = format!("{} of {}{}", crossing.why, segment.name, segment.aside());
     let case = Case {
         rule: NAME,
         mode: guardrails.segment_mode(crossing.segment, &context.request.subject.namespace),

@@ -15,7 +15,6 @@
 use super::clauses::{Change, Judge, Need};
 use super::context::Context;
 use super::policies::Written;
-use super::provenance::Origin;
 use crate::guardrails::Side;
 use crate::labels::LabelSpace;
 use crate::model::{Finding, Operation, RuleName};
@@ -60,11 +59,5 @@ fn findings(context: &Context<'_, '_>, write: &Written) -> Vec<Finding> {
         .filter(|clause| !write.injected || isolation < Some(guardrails.segment_mode(clause.segment, namespace)))
         .map(|clause| Need::of_policy(clause, change.clone()))
         .collect();
-    Judge {
-        rule: NAME,
-        context,
-        namespace,
-        origin: &Origin::Direct,
-    }
-    .by_pods(&needs)
+    Judge::direct(NAME, context, namespace).by_pods(&needs)
 }

@@ -10,7 +10,6 @@
 
 use super::clauses::{Change, Judge, Need};
 use super::context::Context;
-use super::provenance::Origin;
 use crate::guardrails::{NamespaceSet, Side};
 use crate::model::{Action, Finding, RuleName};
 
@@ -41,13 +40,7 @@ pub(super) fn judge(context: &Context<'_, '_>) -> Vec<Finding> {
                     }
                 })
                 .collect();
-            Judge {
-                rule: NAME,
-                context,
-                namespace,
-                origin: &Origin::Direct,
-            }
-            .findings(&needs)
+            Judge::direct(NAME, context, namespace).findings(&needs)
         })
         .collect()
 }

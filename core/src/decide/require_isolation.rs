@@ -145,14 +145,12 @@ fn finding(context: &Context<'_, '_>, id: SegmentId, losses: &[Loss]) -> Option<
     let guardrails = &context.snapshot.guardrails;
     let namespace = context.request.subject.namespace.as_ref();
     let (segment, mode) = (guardrails.segment(id), guardrails.segment_mode(id, namespace));
-    let mut why = format!(
-        "no policy that remains isolates those pods of {} of {} that it isolates",
+    let why = format!(
+        "no policy that remains isolates those pods of {} of {} that it isolates{}",
         listed(losses),
-        segment.name
+        segment.name,
+        segment.aside()
     );
-    if !segment.description.is_empty() {
-        why.push_str(&format!(" ({})", segment.description));
-    }
     let case = Case {
         rule: NAME,
         mode,

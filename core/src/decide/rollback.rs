@@ -10,7 +10,6 @@
 
 use super::clauses::{Change, Judge, Need};
 use super::context::{Context, Known};
-use super::provenance::Origin;
 use super::unanswered;
 use crate::model::{Action, Finding, NamespaceName, RuleName};
 
@@ -47,12 +46,7 @@ pub(super) fn judge(context: &Context<'_, '_>) -> Vec<Finding> {
                 .map(|clause| Need::of_side(guardrails, clause, Change::Gained, &template.labels))
         })
         .collect();
-    let judge = Judge {
-        rule: NAME,
-        context,
-        namespace,
-        origin: &Origin::Direct,
-    };
+    let judge = Judge::direct(NAME, context, namespace);
     let instead = "its controller would write it under its own name. Use kubectl rollout undo";
     let worst = needs
         .iter()

@@ -23,7 +23,7 @@
 
 use super::clauses::{Change, Judge, Need};
 use super::context::{Context, Known};
-use super::provenance::{self, Origin};
+use super::provenance;
 use super::unanswered;
 use crate::guardrails::{ClauseId, Guardrails, Side};
 use crate::labels::{LabelSet, Labels};
@@ -126,13 +126,7 @@ fn overlay(context: &Context<'_, '_>, labels: &Labels<'_>) -> Vec<Finding> {
                 .collect();
             let how = (PlacementKind::Pod, Runs::Unchanged);
             let needs = needs(guardrails, &subject.namespace, Some(&pod.labels), &after, how);
-            Judge {
-                rule: NAME,
-                context,
-                namespace: &subject.namespace,
-                origin: &Origin::Direct,
-            }
-            .by_pods(&needs)
+            Judge::direct(NAME, context, &subject.namespace).by_pods(&needs)
         })
         .collect()
 }
@@ -167,13 +161,7 @@ fn revise(context: &Context<'_, '_>) -> Vec<Finding> {
             ));
         }
     }
-    Judge {
-        rule: NAME,
-        context,
-        namespace,
-        origin: &Origin::Direct,
-    }
-    .by_pods(&needed)
+    Judge::direct(NAME, context, namespace).by_pods(&needed)
 }
 
 /// The strongest mode among needs, none where there are none.

@@ -190,6 +190,15 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// Its description, as it stands behind what is told of it: ` (Card data.)`; nothing where there is none.
+    pub fn aside(&self) -> String {
+        if self.description.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", self.description)
+        }
+    }
+
     /// Whether it is derived from a policy: nobody configured it.
     pub fn is_derived(&self) -> bool {
         self.name.policy().is_some()

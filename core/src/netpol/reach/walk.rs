@@ -168,8 +168,29 @@ impl Reach<'_> {
         direction: Direction,
         filter: &'r Filter,
     ) -> impl Iterator<Item = Connection> + 'r {
+        let partners = self.wanted_partners(near, direction, wanted(filter, opposite(direction)));
+        self.with(partners.into(), near, direction, filter)
+    }
+
+    /// What passes between the outside and a group that the walk has not begun with.
+    fn with_outside<'r>(
+        &'r self,
+        near: GroupId,
+        direction: Direction,
+        filter: &'r Filter,
+    ) -> impl Iterator<Item = Connection> + 'r {
+        self.with(Arc::default(), near, direction, filter)
+    }
+
+    /// What passes between a group and these partners, and between it and the outside.
+    fn with<'r>(
+        &'r self,
+        partners: Arc<[Partner]>,
+        near: GroupId,
+        direction: Direction,
+        filter: &'r Filter,
+    ) -> impl Iterator<Item = Connection> + 'r {
         let (here, there) = (wanted(filter, direction), wanted(filter, opposite(direction)));
-        let partners: Arc<[Partner]> = self.wanted_partners(near, direction, there).into();
         let outside = self.wanted_outside(near, direction, there);
         let endpoints = self.groups[near.index()].endpoints.iter().copied();
         let endpoints = endpoints.filter(move |endpoint| is_wanted(here, *endpoint));
@@ -193,32 +214,6 @@ impl Reach<'_> {
                 )
             });
             with_pods.chain(with_outside)
-        })
-    }
-
-    /// What passes between the outside and a group that the walk has not begun with.
-    fn with_outside<'r>(
-        &'r self,
-        near: GroupId,
-        direction: Direction,
-        filter: &'r Filter,
-    ) -> impl Iterator<Item = Connection> + 'r {
-        let (here, there) = (wanted(filter, direction), wanted(filter, opposite(direction)));
-        let outside = self.wanted_outside(near, direction, there);
-        let endpoints = self.groups[near.index()].endpoints.iter().copied();
-        let endpoints = endpoints.filter(move |endpoint| is_wanted(here, *endpoint));
-        endpoints.flat_map(move |endpoint| {
-            let outside = Arc::clone(&outside);
-            (0..outside.len()).flat_map(move |at| {
-                let (net, flow) = &outside[at];
-                connect(
-                    direction,
-                    endpoint,
-                    End::Outside(*net),
-                    std::slice::from_ref(flow),
-                    filter,
-                )
-            })
         })
     }
 
