@@ -13,9 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Accounts, Evidence, TOKEN_SECRET, Whole};
 use crate::answer::offline::Rbac;
-
-/// Objects a page.
-const PAGE: u32 = 500;
+use crate::cluster::every_page;
 
 /// A list that could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -96,19 +94,9 @@ where
     K: kube::Resource<DynamicType = ()> + Clone + fmt::Debug + DeserializeOwned,
 {
     let api = Api::<K>::all(client.clone());
-    let mut page = ListParams::default().limit(PAGE);
-    let mut found = Vec::new();
-    loop {
-        let list = api
-            .list_metadata(&page)
-            .await
-            .map_err(|source| Unreadable { what, source })?;
-        found.extend(list.items.into_iter().map(|object| object.metadata));
-        match list.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => page = page.continue_token(&token),
-            None => return Ok(found),
-        }
-    }
+    let objects = every_page(ListParams::default(), async |page| api.list_metadata(&page).await).await;
+    let objects = objects.map_err(|source| Unreadable { what, source })?;
+    Ok(objects.into_iter().map(|object| object.metadata).collect())
 }
 
 async fn all<K>(client: &Client, what: &'static str) -> Result<Vec<K>, Unreadable>
@@ -116,14 +104,6 @@ where
     K: kube::Resource<DynamicType = ()> + Clone + fmt::Debug + DeserializeOwned,
 {
     let api = Api::<K>::all(client.clone());
-    let mut page = ListParams::default().limit(PAGE);
-    let mut found = Vec::new();
-    loop {
-        let list = api.list(&page).await.map_err(|source| Unreadable { what, source })?;
-        found.extend(list.items);
-        match list.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => page = page.continue_token(&token),
-            None => return Ok(found),
-        }
-    }
+    let objects = every_page(ListParams::default(), async |page| api.list(&page).await).await;
+    objects.map_err(|source| Unreadable { what, source })
 }

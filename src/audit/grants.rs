@@ -7,7 +7,9 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 
-use crate::answer::offline::{Binding, EffectiveRule, PRIVILEGED_GROUP, Rbac, RoleName, covers, covers_name};
+use crate::answer::offline::{
+    Binding, EffectiveRule, PRIVILEGED_GROUP, Rbac, RoleName, account_namespace, covers, covers_name,
+};
 use crate::manifests::grants::Subject;
 
 /// A subject, by its place in [`Grants`].
@@ -361,7 +363,7 @@ fn groups(subject: &Subject) -> Vec<String> {
     }
 }
 
-/// A subject of a binding; a service account without a namespace is of the binding's, and one may be named as a user.
+/// A subject of a binding; a service account may be named as a user.
 fn read(subject: &k8s_openapi::api::rbac::v1::Subject, namespace: &str) -> Option<Subject> {
     match subject.kind.as_str() {
         "User" => Subject::user(&subject.name)
@@ -369,11 +371,7 @@ fn read(subject: &k8s_openapi::api::rbac::v1::Subject, namespace: &str) -> Optio
             .ok(),
         "Group" => Some(Subject::Group(subject.name.clone())),
         "ServiceAccount" => {
-            let own = subject
-                .namespace
-                .as_deref()
-                .filter(|own| !own.is_empty())
-                .unwrap_or(namespace);
+            let own = account_namespace(subject, namespace);
             (!own.is_empty()).then(|| Subject::ServiceAccount {
                 namespace: own.to_owned(),
                 name: subject.name.clone(),

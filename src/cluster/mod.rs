@@ -14,6 +14,7 @@ mod leader;
 mod metrics;
 mod mirror;
 mod namespaces;
+mod pages;
 mod policies;
 mod protected;
 mod recurring;
@@ -44,6 +45,7 @@ pub use self::metrics::Metrics;
 pub(crate) use self::mirror::Mirror;
 pub use self::mirror::WatchEnded;
 pub(crate) use self::namespaces::reduce as namespace_of;
+pub(crate) use self::pages::every_page;
 pub(crate) use self::protected::read as read_policy;
 
 use self::configuration::Standing;

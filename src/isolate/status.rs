@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1;
-use kube::api::{DynamicObject, ListParams, ObjectList};
-use kube::core::{ApiResource, PartialObjectMeta};
+use kube::api::{DynamicObject, ListParams};
+use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 use ringfence_core::guardrails::{Chosen, Guardrails, MANAGED_BY};
 use ringfence_core::model::{Mode, NamespaceName, Namespaces, Since, Snapshot};
@@ -17,11 +17,8 @@ use super::kinds::{Form, Kinds};
 use super::survey::{Lacking, Object, Row, State, survey};
 use super::wanted::{Kind, Profiles, Wanted};
 use crate::answer::Calls;
-use crate::cluster::{Written, compiled, namespace_of, read_since};
+use crate::cluster::{Written, compiled, every_page, namespace_of, read_since};
 use crate::manifests::names::{ENFORCED_SINCE, GUARDRAILS, LAST_GOOD};
-
-/// Objects of one page of a list.
-const PAGE: u32 = 500;
 
 /// How it stands with namespaces.
 #[derive(Debug, Serialize)]
@@ -170,13 +167,7 @@ async fn injected(
     profiles: &Profiles,
     only: Option<&NamespaceName>,
 ) -> Result<Vec<(Key, Seen)>, StatusError> {
-    let resource = ApiResource {
-        group: kind.group.clone(),
-        version: kind.version.clone(),
-        api_version: kind.api_version(),
-        kind: kind.kind.clone(),
-        plural: plural.to_owned(),
-    };
+    let resource = kind.resource(plural);
     let api = match only {
         Some(namespace) => Api::<DynamicObject>::namespaced_with(client.clone(), namespace.as_str(), &resource),
         None => Api::<DynamicObject>::all_with(client.clone(), &resource),
@@ -199,20 +190,12 @@ async fn injected(
     Ok(seen.collect())
 }
 
-async fn listed<K>(api: &Api<K>, mut params: ListParams, what: &str) -> Result<Vec<K>, StatusError>
+async fn listed<K>(api: &Api<K>, params: ListParams, what: &str) -> Result<Vec<K>, StatusError>
 where
     K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
-    let mut all = Vec::new();
-    params.limit = Some(PAGE);
-    loop {
-        let page: ObjectList<K> = api.list(&params).await.map_err(unread(what.to_owned()))?;
-        all.extend(page.items);
-        params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-        if params.continue_token.is_none() {
-            return Ok(all);
-        }
-    }
+    let objects = every_page(params, async |page| api.list(&page).await).await;
+    objects.map_err(unread(what.to_owned()))
 }
 
 fn unread(what: String) -> impl FnOnce(kube::Error) -> StatusError {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use kube::core::ApiResource;
 use ringfence_core::guardrails::{Guardrails, Profile};
 use ringfence_core::model::{NamespaceName, ProfileName};
 use serde_json::{Map, Value};
@@ -31,6 +32,17 @@ impl Kind {
     /// Whether ringfence knows how the API server writes its objects down. Of any other kind that has to be asked.
     pub(crate) fn is_network_policy(&self) -> bool {
         self.kind == "NetworkPolicy" && self.group == "networking.k8s.io"
+    }
+
+    /// As a client asks for its objects, by what the API server calls it in paths.
+    pub(crate) fn resource(&self, plural: &str) -> ApiResource {
+        ApiResource {
+            group: self.group.clone(),
+            version: self.version.clone(),
+            api_version: self.api_version(),
+            kind: self.kind.clone(),
+            plural: plural.to_owned(),
+        }
     }
 
     /// As in `apiVersion`.

@@ -18,7 +18,9 @@ pub(crate) use document::line_in;
 pub(crate) use manifests::guessed_resource;
 pub use manifests::{Manifests, Problems};
 pub use opted_in::{OptedIn, Outcome, opted_in};
-pub use rbac::{Access, Binding, EffectiveRule, Holder, PRIVILEGED_GROUP, Rbac, RoleName, covers, covers_name};
+pub use rbac::{
+    Access, Binding, EffectiveRule, Holder, PRIVILEGED_GROUP, Rbac, RoleName, account_namespace, covers, covers_name,
+};
 use ringfence_core::model::{Answer, Asked, Identity, Isolated, Permission, Question, Target, Who};
 use serde_json::Value;
 

@@ -201,11 +201,7 @@ fn holders(subjects: Option<&[Subject]>, namespace: &str, binding: &str) -> Vec<
     let holder = |subject: &Subject| {
         let Subject { kind, name, .. } = subject;
         let subject = if kind == "ServiceAccount" {
-            let own = subject
-                .namespace
-                .as_deref()
-                .filter(|own| !own.is_empty())
-                .unwrap_or(namespace);
+            let own = account_namespace(subject, namespace);
             format!("{kind} {own}:{name}")
         } else {
             format!("{kind} {name}")
@@ -244,18 +240,20 @@ fn selector(selector: LabelSelector) -> Result<Selector, InvalidSelector> {
     labels.chain(expressions).collect::<Result<_, _>>().map(Selector::new)
 }
 
-/// Whether a subject of a binding is the one who asks. `namespace` is the binding's, empty for a ClusterRoleBinding: a
-/// service account without a namespace is of that one.
+/// The namespace of a service account that a binding names: where it says none, the binding's own, which is empty for a
+/// ClusterRoleBinding.
+pub fn account_namespace<'s>(account: &'s Subject, binding: &'s str) -> &'s str {
+    let own = account.namespace.as_deref();
+    own.filter(|own| !own.is_empty()).unwrap_or(binding)
+}
+
+/// Whether a subject of a binding is the one who asks. `namespace` is the binding's, empty for a ClusterRoleBinding.
 fn applies(subjects: &[Subject], access: Access<'_>, namespace: &str) -> bool {
     subjects.iter().any(|subject| match subject.kind.as_str() {
         "User" => subject.name == access.user,
         "Group" => access.groups.contains(&subject.name.as_str()),
         "ServiceAccount" => {
-            let own = subject
-                .namespace
-                .as_deref()
-                .filter(|own| !own.is_empty())
-                .unwrap_or(namespace);
+            let own = account_namespace(subject, namespace);
             !own.is_empty()
                 && access
                     .user

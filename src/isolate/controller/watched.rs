@@ -9,7 +9,6 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::{BoxFuture, select_all};
 use kube::api::DynamicObject;
-use kube::core::ApiResource;
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use prometheus_client::metrics::counter::Counter;
@@ -234,13 +233,7 @@ impl Watched {
 impl Objects {
     /// Watches what carries our label.
     fn watch(client: &Client, kind: &Kind, plural: &str, errors: Counter) -> Self {
-        let resource = ApiResource {
-            group: kind.group.clone(),
-            version: kind.version.clone(),
-            api_version: kind.api_version(),
-            kind: kind.kind.clone(),
-            plural: plural.to_owned(),
-        };
+        let resource = kind.resource(plural);
         let (key, value) = MANAGED_BY;
         let ours = watcher::Config::default().labels(&format!("{key}={value}"));
         let api = Api::<DynamicObject>::all_with(client.clone(), &resource);

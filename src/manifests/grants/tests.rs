@@ -1,3 +1,5 @@
+//! What each grant comes to, and that it says where and to whom.
+
 use rstest::rstest;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The served webhooks over sample configurations: who comes to which, where they fail closed, and what never comes.
+
 use ringfence_core::guardrails::{PolicyKind, Source, Workload, compile};
 use ringfence_core::labels::{Labels, Operator, Requirement, Selector};
 use ringfence_core::model::{Mode, Operation};
