@@ -136,6 +136,9 @@ pub fn namespace_space(namespaces: &PeerNamespaces, own: &NamespaceName) -> Labe
 }
 
 #[cfg(test)]
+mod by_brute_force;
+
+#[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 

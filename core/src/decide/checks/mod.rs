@@ -24,6 +24,7 @@ mod missing_ports;
 mod opened;
 mod selects_nothing;
 mod sight;
+mod translated;
 mod unknown_port;
 mod unowned_namespace_label;
 mod wide_cidr;

@@ -4,7 +4,7 @@
 use super::super::policies::Written;
 use crate::guardrails::{CheckOptions, Guardrails};
 use crate::labels::LabelSpace;
-use crate::netpol::{Direction, Peer, PeerNamespaces, Policy, Ports, Rule, Worse};
+use crate::netpol::{Direction, Peer, PeerNamespaces, Peers, Policy, Ports, Rule, Worse, worse};
 
 /// Both directions.
 pub(super) const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
@@ -81,10 +81,7 @@ impl<'w> Sight<'w> {
         spots: impl IntoIterator<Item = Spot>,
         why: impl Into<String>,
     ) -> Breach {
-        let opens = |(rule, peer): Spot| {
-            let opened = self.written.opened().of(direction);
-            opened.contains(&Worse::Opens { rule, peer })
-        };
+        let opens = |spot: Spot| opens(self.written.opened().of(direction), spot);
         Breach {
             why: why.into(),
             standing: if self.written.before.is_none() || spots.into_iter().any(opens) {
@@ -94,6 +91,31 @@ impl<'w> Sight<'w> {
             },
         }
     }
+
+    /// What the write opens beside what a check refused of its old form: rules for everyone, and these peers. A check that
+    /// leaves small pieces alone judges by this what is no longer small; else the pieces that were let in one after the
+    /// other would let in the whole.
+    pub(super) fn opened_beside(&self, direction: Direction, refused: impl Fn(&Peer) -> bool) -> Vec<Worse> {
+        let Some(before) = self.before() else {
+            return Vec::new();
+        };
+        let mut old = before.clone();
+        let rules = match direction {
+            Direction::Ingress => &mut old.ingress,
+            Direction::Egress => &mut old.egress,
+        };
+        for rule in rules.iter_mut().flatten() {
+            if let Peers::Listed(peers) = &mut rule.peers {
+                peers.retain(&refused);
+            }
+        }
+        worse(&old, self.policy, direction)
+    }
+}
+
+/// Whether a spot is among what a write opens.
+pub(super) fn opens(opened: &[Worse], (rule, peer): Spot) -> bool {
+    opened.contains(&Worse::Opens { rule, peer })
 }
 
 /// The rules of a direction that could let something pass.

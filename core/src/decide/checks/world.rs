@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::sight::{Breach, Sight, Spot};
+use super::translated::with_meant;
 use crate::netpol::{AddressSet, Direction, Family, Peer};
 
 /// As many public addresses as nobody has: an eight-bit prefix of IPv4, a sixteen-bit prefix of IPv6.
@@ -33,9 +34,6 @@ const NOT_PUBLIC_V4: [(Ipv4Addr, u8); 13] = [
 /// What is public of IPv6 (RFC 4291).
 const PUBLIC_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// IPv4 as seen from IPv6 alone (RFC 6052).
-const TRANSLATED: (Ipv6Addr, u8) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
-
 static PUBLIC: LazyLock<AddressSet> = LazyLock::new(|| {
     let v4 = |(address, length)| Ipv4Net::new_assert(address, length).into();
     let all: AddressSet = [v4((Ipv4Addr::UNSPECIFIED, 0))].into_iter().collect();
@@ -45,23 +43,9 @@ static PUBLIC: LazyLock<AddressSet> = LazyLock::new(|| {
         .union(&v6.into())
 });
 
-static TRANSLATION: LazyLock<AddressSet> = LazyLock::new(|| {
-    let (address, length) = TRANSLATED;
-    IpNet::from(Ipv6Net::new_assert(address, length)).into()
-});
-
 /// What of these addresses is public; translated addresses are those that they stand for.
 fn public(addresses: &AddressSet) -> AddressSet {
-    let translated = addresses.intersection(&TRANSLATION);
-    let meant = translated.cidrs().filter_map(|net| match net {
-        IpNet::V6(net) => {
-            let [.., a, b, c, d] = net.network().octets();
-            let net = Ipv4Net::new(Ipv4Addr::new(a, b, c, d), net.prefix_len().checked_sub(96)?).ok()?;
-            Some(IpNet::V4(net))
-        }
-        IpNet::V4(_) => None,
-    });
-    addresses.union(&meant.collect()).intersection(&PUBLIC)
+    with_meant(addresses).intersection(&PUBLIC)
 }
 
 /// Where the rules of a direction let the world pass, but for these addresses.
