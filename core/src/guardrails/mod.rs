@@ -10,6 +10,7 @@ mod derived;
 pub mod documents;
 mod file;
 mod isolation;
+mod metadata;
 mod place;
 mod policy_kind;
 mod problem;
@@ -35,6 +36,7 @@ pub use isolation::{
     Chosen, Coverage, DESCRIPTION_ANNOTATION, ISOLATION_LABEL, InjectedManifest, InjectedPolicy, Isolation, MANAGED_BY,
     Ours, PROFILE_LABEL, Profile, RESERVED_PREFIX, SETTLE_GATE,
 };
+pub use metadata::Endpoint;
 pub use policy_kind::PolicyKind;
 pub use problem::{Notice, Problem, Problems, Source};
 pub use schema::{plain_schema, schema};

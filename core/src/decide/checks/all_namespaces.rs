@@ -1,9 +1,11 @@
 //! # AllNamespaces
 //!
 //! **Stops** a policy with a peer that is every namespace, those of tomorrow too: `namespaceSelector: {}`, and what comes to
-//! the same without naming a label that a namespace must have (`NotIn`, `DoesNotExist`). A podSelector beside it narrows
-//! nothing: whoever may create a pod anywhere chooses its labels. Both directions count: what goes out to every namespace
-//! reaches whoever puts up a pod there.
+//! the same without naming a label that a namespace must have (`NotIn`, `DoesNotExist`). Where every namespace carries a label
+//! (a team, a cost centre), that it exists narrows nothing either: name such labels in `commonLabels`. A podSelector beside it
+//! narrows nothing: whoever may create a pod anywhere chooses its labels. Both directions count: what goes out to every
+//! namespace reaches whoever puts up a pod there. A rule for everyone names no namespace: that is for WorldIngress and
+//! WorldEgress.
 //!
 //! **Example.** `from: [{namespaceSelector: {}, podSelector: {matchLabels: {app: hollowapp}}}]` lets in any pod of any
 //! namespace that carries a copied label. Where an enforced segment guards just those pods everywhere (its `clients` or
@@ -18,13 +20,12 @@
 //! **Settle it** by naming the namespaces (`kubernetes.io/metadata.name`), by a segment, or with `waive` on
 //! `policychecks.ringfence.dev/AllNamespaces` at the cluster.
 
+use std::collections::BTreeSet;
+
 use super::guarded::guarded;
 use super::sight::{Breach, DIRECTIONS, Sight};
 use crate::labels::{Operator, Selector};
 use crate::netpol::{Peer, PeerNamespaces};
-
-/// The label that every namespace has.
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 pub(super) fn find(sight: &Sight<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
@@ -53,13 +54,14 @@ fn every_namespace(sight: &Sight<'_>, peer: &Peer) -> Option<String> {
             pods,
         } => {
             let own = &sight.policy.name.namespace;
-            (is_open(selector) && !guarded(sight.guardrails, namespaces, pods, own)).then(|| {
-                if selector.is_everything() {
-                    " is every namespace (an empty namespaceSelector)".to_owned()
-                } else {
-                    format!(" is every namespace but few (namespaceSelector {selector})")
-                }
-            })
+            (is_open(selector, &sight.options().common_labels) && !guarded(sight.guardrails, namespaces, pods, own))
+                .then(|| {
+                    if selector.is_everything() {
+                        " is every namespace (an empty namespaceSelector)".to_owned()
+                    } else {
+                        format!(" is every namespace but few (namespaceSelector {selector})")
+                    }
+                })
         }
         Peer::Block(block) => {
             let of_pods = block.addresses().intersection(&sight.options().pod_ranges);
@@ -72,15 +74,15 @@ fn every_namespace(sight: &Sight<'_>, peer: &Peer) -> Option<String> {
     }
 }
 
-/// Whether a namespace that nobody has labelled matches, whatever its name: all but finitely many do.
-pub(super) fn is_open(selector: &Selector) -> bool {
+/// Whether a namespace matches that has the common labels alone, whatever their values: all but finitely many do.
+fn is_open(selector: &Selector, common: &BTreeSet<String>) -> bool {
     selector.requirements().iter().all(|requirement| {
-        let named = requirement.key == NAME_LABEL;
+        let everywhere = common.contains(&requirement.key);
         match requirement.operator {
             Operator::In(_) => false,
             Operator::NotIn(_) => true,
-            Operator::Exists => named,
-            Operator::DoesNotExist => !named,
+            Operator::Exists => everywhere,
+            Operator::DoesNotExist => !everywhere,
         }
     })
 }

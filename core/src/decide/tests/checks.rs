@@ -10,7 +10,7 @@ fn configured(settings: &str, segments: &str) -> Snapshot {
     snapshot(compiled(document("Guardrails", "default", settings) + segments))
 }
 
-fn enforcing(check: &str) -> Snapshot {
+pub(super) fn enforcing(check: &str) -> Snapshot {
     configured(&format!("{{mode: Audit, checks: [{{mode: Enforce, {check}}}]}}"), "")
 }
 
@@ -19,7 +19,7 @@ fn waiver(check: &str) -> Question {
 }
 
 /// Decides an update, or a creation where there was nothing before; who asks holds no waiver.
-fn judged(snapshot: &Snapshot, before: Option<&str>, after: &str) -> Decision {
+pub(super) fn judged(snapshot: &Snapshot, before: Option<&str>, after: &str) -> Decision {
     let changes: &[PolicyChange] = if before.is_some() {
         &[PolicyChange::Content]
     } else {
@@ -34,7 +34,7 @@ fn judged(snapshot: &Snapshot, before: Option<&str>, after: &str) -> Decision {
 }
 
 /// The findings as `WorldIngress LacksPermission`.
-fn found(decision: &Decision) -> Vec<String> {
+pub(super) fn found(decision: &Decision) -> Vec<String> {
     let told = |finding: &Finding| format!("{} {}", finding.rule, finding.reason.as_str());
     decision.findings.iter().map(told).collect()
 }
@@ -162,6 +162,10 @@ fn found(decision: &Decision) -> Vec<String> {
     "name: WideCIDR, widest: {ipv4: 24}",
     r#"{"ingress":[{"from":[{"ipBlock":{"cidr":"10.0.0.0/23"}}]}]}"#
 )]
+#[case::a_wide_range_as_ipv6_sees_it(
+    "name: WideCIDR",
+    r#"{"egress":[{"to":[{"ipBlock":{"cidr":"64:ff9b::2000:0/105"}}]}]}"#
+)]
 #[case::the_metadata_endpoint(
     "name: MetadataEndpoint",
     r#"{"egress":[{"to":[{"ipBlock":{"cidr":"169.254.169.254/32"}}]}]}"#
@@ -187,6 +191,34 @@ fn found(decision: &Decision) -> Vec<String> {
 #[case::another_endpoint(
     "name: MetadataEndpoint, endpoints: [100.100.100.200]",
     r#"{"egress":[{"to":[{"ipBlock":{"cidr":"100.100.100.200/32"}}],"ports":[{"port":80}]}]}"#
+)]
+#[case::by_ipv6_of_another_cloud(
+    "name: MetadataEndpoint",
+    r#"{"egress":[{"to":[{"ipBlock":{"cidr":"fd00::/8","except":["fd00:ec2::254/128"]}}],"ports":[{"port":80}]}]}"#
+)]
+#[case::another_port_of_ones_own_endpoint(
+    "name: MetadataEndpoint, endpoints: [10.0.0.9], ports: [8181]",
+    r#"{"egress":[{"to":[{"ipBlock":{"cidr":"10.0.0.9/32"}}],"ports":[{"port":8181}]}]}"#
+)]
+#[case::another_port_of_the_endpoint(
+    "name: MetadataEndpoint, ports: [8775]",
+    r#"{"egress":[{"to":[{"ipBlock":{"cidr":"169.254.169.254/32"}}],"ports":[{"port":8000,"endPort":9000}]}]}"#
+)]
+#[case::the_wire_server(
+    "name: MetadataEndpoint, services: [AzureWireServer]",
+    r#"{"egress":[{"to":[{"ipBlock":{"cidr":"168.63.129.16/32"}}],"ports":[{"port":32526}]}]}"#
+)]
+#[case::the_wire_server_beside_the_usual_exception(
+    "name: MetadataEndpoint, services: [ECS, AzureWireServer]",
+    r#"{"egress":[{"to":[{"ipBlock":{"cidr":"0.0.0.0/0","except":["169.254.0.0/16"]}}],"ports":[{"port":80}]}]}"#
+)]
+#[case::a_service_that_answers_where_it_is_sent_to(
+    "name: MetadataEndpoint, services: [GKEMetadataServer]",
+    r#"{"egress":[{"to":[{"ipBlock":{"cidr":"169.254.169.252/32"}}],"ports":[{"port":988}]}]}"#
+)]
+#[case::to_everyone_on_a_port_of_a_service(
+    "name: MetadataEndpoint, services: [GKEMetadataServer]",
+    r#"{"egress":[{"ports":[{"port":988}]}]}"#
 )]
 #[case::a_label_to_copy(
     "name: UnownedNamespaceLabel",
@@ -288,6 +320,18 @@ fn what_a_check_refuses_is_refused_however_it_is_written(#[case] check: &str, #[
     r#"{"egress":[{"to":[{"ipBlock":{"cidr":"0.0.0.0/0","except":["169.254.0.0/16"]}}]}]}"#
 )]
 #[case::names_to_everywhere("name: MetadataEndpoint", r#"{"egress":[{"ports":[{"port":53,"protocol":"UDP"}]}]}"#)]
+#[case::the_exception_that_everybody_writes(
+    "name: MetadataEndpoint",
+    r#"{"egress":[{"to":[{"ipBlock":{"cidr":"0.0.0.0/0","except":["169.254.169.254/32"]}}]}]}"#
+)]
+#[case::names_by_the_wire_server(
+    "name: MetadataEndpoint, services: [AzureWireServer]",
+    r#"{"egress":[{"to":[{"ipBlock":{"cidr":"168.63.129.16/32"}}],"ports":[{"port":53},{"port":53,"protocol":"UDP"}]}]}"#
+)]
+#[case::a_port_of_another_endpoint(
+    "name: MetadataEndpoint, services: [AzureWireServer]",
+    r#"{"egress":[{"to":[{"ipBlock":{"cidr":"169.254.169.254/32"}}],"ports":[{"port":32526}]}]}"#
+)]
 #[case::from_the_endpoint(
     "name: MetadataEndpoint",
     r#"{"ingress":[{"from":[{"ipBlock":{"cidr":"169.254.169.254/32"}}]}]}"#

@@ -1,6 +1,7 @@
 //! The rules over small worlds: what is asked, in which order, and what comes of the answers.
 
 mod checks;
+mod checks_attacks;
 mod cross;
 mod cross_by_brute_force;
 mod duties;

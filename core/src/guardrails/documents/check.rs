@@ -20,13 +20,23 @@ pub struct CheckConfiguration {
     /// WorldEgress: addresses and CIDRs that do not count, e.g. those of a partner or a cloud service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow_to: Vec<String>,
-    /// MetadataEndpoint: addresses that count, too, beside 169.254.169.254 and fd00:ec2::254.
+    /// MetadataEndpoint: addresses and CIDRs that count, too, beside 169.254.169.254 and what clouds use of IPv6.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<String>,
+    /// MetadataEndpoint: TCP ports of these addresses that count, too, beside 80 and 443.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<i64>,
+    /// MetadataEndpoint: services of single clouds that count, too, each with its own ports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<MetadataService>,
     /// AllNamespaces: addresses and CIDRs of the cluster's pods. An ipBlock that holds one of them is a peer of every
     /// namespace where the network plugin matches pods by address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pod_ranges: Vec<String>,
+    /// AllNamespaces: keys of labels that every namespace carries, whatever their values, beside kubernetes.io/metadata.name:
+    /// that such a label exists narrows nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub common_labels: Vec<String>,
     /// MissingPorts: how many ports of one protocol the rules of one direction may let through together, from 1 to 65534.
     /// Absent: 8192.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +60,31 @@ pub struct WidestRanges {
     /// Of IPv6, from 1 to 128. Absent: 48.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipv6: Option<i64>,
+}
+
+/// The services of single clouds that tell metadata elsewhere than at 169.254.169.254.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum MetadataService {
+    /// 100.100.100.200 on port 80.
+    AlibabaCloud,
+    /// 168.63.129.16 on ports 80 and 32526: tells a node its settings, bootstrap credentials among them.
+    AzureWireServer,
+    /// 169.254.170.2 on port 80: credentials of tasks.
+    #[serde(rename = "ECS")]
+    Ecs,
+    /// 169.254.170.23 and fd00:ec2::23 on port 80: gives a pod credentials of its own.
+    #[serde(rename = "EKSPodIdentity")]
+    EksPodIdentity,
+    /// 169.254.169.252 on ports 987 and 988: where nodes without Dataplane V2 send what goes to 169.254.169.254; gives a pod
+    /// credentials of its own.
+    #[serde(rename = "GKEMetadataServer")]
+    GkeMetadataServer,
+    /// 192.0.0.192 on port 80.
+    OracleCloudAtCustomer,
+    /// 169.254.42.42 on port 80.
+    Scaleway,
+    /// 169.254.0.23 on port 80.
+    TencentCloud,
 }
 
 /// The checks that can be configured.

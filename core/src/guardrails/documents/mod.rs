@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use check::{CheckConfiguration, CheckName, WidestRanges};
+pub use check::{CheckConfiguration, CheckName, MetadataService, WidestRanges};
 pub use guardrails::{
     Delegate, ExceptionLimits, ExistingNamespaces, GuardrailsSpec, Isolation, NamespaceCap, RolloutSpec,
     SeparationOfDuties, Workload,

@@ -9,20 +9,41 @@ use super::network_policy::cidrs;
 use super::unique;
 use crate::guardrails::checks::CheckOptions;
 use crate::guardrails::documents::{CheckConfiguration, CheckName, WidestRanges};
+use crate::guardrails::metadata::Endpoint;
 use crate::guardrails::place::{Found, Place};
 use crate::labels::check_key;
 use crate::model::Mode;
-use crate::netpol::{AddressSet, Family};
+use crate::netpol::{AddressSet, Family, PortSet, Protocol};
 
 /// Whose option each option is.
-const OPTIONS: [(&str, CheckName); 7] = [
+const OPTIONS: [(&str, CheckName); 10] = [
     ("allowFrom", CheckName::WorldIngress),
     ("allowTo", CheckName::WorldEgress),
     ("endpoints", CheckName::MetadataEndpoint),
+    ("ports", CheckName::MetadataEndpoint),
+    ("services", CheckName::MetadataEndpoint),
     ("podRanges", CheckName::AllNamespaces),
+    ("commonLabels", CheckName::AllNamespaces),
     ("mostPorts", CheckName::MissingPorts),
     ("widest", CheckName::WideCidr),
     ("ownedLabels", CheckName::UnownedNamespaceLabel),
+];
+
+/// What a check leaves to others: only together with them, as strict as it is, it holds what its name says.
+const LEAVES: [(CheckName, &str, CheckName); 5] = [
+    (
+        CheckName::AllNamespaces,
+        "a rule without `from`",
+        CheckName::WorldIngress,
+    ),
+    (CheckName::AllNamespaces, "a rule without `to`", CheckName::WorldEgress),
+    (CheckName::WideCidr, "a rule without `from`", CheckName::WorldIngress),
+    (CheckName::WideCidr, "a rule without `to`", CheckName::WorldEgress),
+    (
+        CheckName::UnownedNamespaceLabel,
+        "an empty namespaceSelector",
+        CheckName::AllNamespaces,
+    ),
 ];
 
 /// The checks that are on, each with its mode before the rollout's cap, and what they leave alone.
@@ -49,6 +70,14 @@ pub(super) fn checks(
         let by_default = mode.min(check.name.strictest_by_default());
         modes.insert(check.name, check.mode.unwrap_or(by_default));
     }
+    for (check, what, other) in LEAVES {
+        if modes.get(&check) > modes.get(&other) {
+            let (check, other) = (check.as_str(), other.as_str());
+            found.notice(format!(
+                "check {check} leaves {what} to {other}, which is not made as strictly: name it, too"
+            ));
+        }
+    }
     (modes, options)
 }
 
@@ -70,7 +99,10 @@ fn read(place: &Place<'_>, check: &CheckConfiguration, options: &mut CheckOption
         allow_from,
         allow_to,
         endpoints,
+        ports,
+        services,
         pod_ranges,
+        common_labels,
         most_ports,
         widest,
         owned_labels,
@@ -80,7 +112,13 @@ fn read(place: &Place<'_>, check: &CheckConfiguration, options: &mut CheckOption
     let to = exempt(&place.field("allowTo"), allow_to, check.name, found);
     options.allow_to = options.allow_to.union(&to);
     let more = addresses(&place.field("endpoints"), endpoints, found);
-    options.endpoints = options.endpoints.union(&more);
+    let beside = tcp_ports(&place.field("ports"), ports, found);
+    for endpoint in &mut options.endpoints {
+        endpoint.addresses = endpoint.addresses.union(&more);
+        endpoint.ports = endpoint.ports.union(&beside);
+    }
+    let named = services.iter().filter_map(|service| Endpoint::of(*service));
+    options.endpoints.extend(named);
     let at = place.field("podRanges");
     let pods = addresses(&at, pod_ranges, found);
     if holds_a_family(&pods) {
@@ -116,17 +154,36 @@ fn read(place: &Place<'_>, check: &CheckConfiguration, options: &mut CheckOption
         options.widest_ipv4 = length("ipv4", *ipv4, 32).unwrap_or(options.widest_ipv4);
         options.widest_ipv6 = length("ipv6", *ipv6, 128).unwrap_or(options.widest_ipv6);
     }
-    let at = place.field("ownedLabels");
-    for (position, key) in owned_labels.iter().enumerate() {
+    options
+        .owned_labels
+        .extend(keys(&place.field("ownedLabels"), owned_labels, found));
+    options
+        .common_labels
+        .extend(keys(&place.field("commonLabels"), common_labels, found));
+}
+
+/// Keys of namespace labels; those with mistakes are reported.
+fn keys(place: &Place<'_>, given: &[String], found: &mut Found) -> Vec<String> {
+    for (position, key) in given.iter().enumerate() {
         if let Err(error) = check_key(key) {
-            found.wrong(
-                &at.item(position),
-                error.to_string(),
-                "write the key of a namespace label",
-            );
+            let at = place.item(position);
+            found.wrong(&at, error.to_string(), "write the key of a namespace label");
         }
-        options.owned_labels.insert(key.clone());
     }
+    given.to_vec()
+}
+
+fn tcp_ports(place: &Place<'_>, given: &[i64], found: &mut Found) -> PortSet {
+    let mut ports = PortSet::default();
+    for (position, given) in given.iter().enumerate() {
+        if let Ok(port @ 1..) = u16::try_from(*given) {
+            ports = ports.union(&PortSet::range(Protocol::Tcp, port, port));
+        } else {
+            let at = place.item(position);
+            found.wrong(&at, format!("{given} is not a port"), "write 1 to 65535");
+        }
+    }
+    ports
 }
 
 /// What is left alone. Not everything: then there would be nothing to check.

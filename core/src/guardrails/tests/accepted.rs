@@ -285,6 +285,26 @@ fn system_namespaces_that_leave_out_the_usual_are_told() {
     );
 }
 
+#[rstest::rstest]
+#[case::each_with_what_it_leaves("{checks: [{name: AllNamespaces}, {name: WorldIngress}, {name: WorldEgress}]}", &[])]
+#[case::what_leaves_nothing("{checks: [{name: MissingPorts}, {name: MetadataEndpoint}]}", &[])]
+#[case::alone("{checks: [{name: AllNamespaces}]}", &["AllNamespaces leaves a rule without `from` to WorldIngress", "AllNamespaces leaves a rule without `to` to WorldEgress"])]
+#[case::stricter(
+    "{mode: Enforce, checks: [{name: UnownedNamespaceLabel}, {name: AllNamespaces, mode: Warn}, {name: WorldIngress}, {name: WorldEgress, mode: Warn}]}",
+    &["UnownedNamespaceLabel leaves an empty namespaceSelector to AllNamespaces"]
+)]
+fn checks_that_leave_something_to_others_say_so_without_them(#[case] spec: &str, #[case] expected: &[&str]) {
+    let told = accepted(&super::guardrails_with(spec)).notices;
+    let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), expected.len(), "{told:?}");
+    for (told, expected) in told.iter().zip(expected) {
+        assert!(
+            told.contains(&format!("check {expected}, which is not made as strictly")),
+            "{told}"
+        );
+    }
+}
+
 #[test]
 fn a_thousand_segments_are_each_found_by_their_labels() {
     let mut text =

@@ -170,6 +170,30 @@ fn the_guardrails_document_has_a_name_like_any_object() {
     "{name: WorldIngress, podRanges: [10.244.0.0/16]}",
     &["WorldIngress has no option podRanges: it is one of AllNamespaces"]
 )]
+#[case(
+    "{name: MetadataEndpoint, endpoints: [metadata], ports: [0, 65536, 80]}",
+    &[
+        "\"metadata\" is not a range of addresses: write ADDRESS/BITS, e.g. 10.0.0.0/8 or 2001:db8::/64",
+        "0 is not a port",
+        "65536 is not a port",
+    ]
+)]
+#[case(
+    "{name: MetadataEndpoint, services: [Azure]}",
+    &["unknown value \"Azure\""]
+)]
+#[case(
+    "{name: WideCIDR, services: [ECS], commonLabels: [team]}",
+    &[
+        "WideCIDR has no option services: it is one of MetadataEndpoint",
+        "WideCIDR has no option commonLabels: it is one of AllNamespaces",
+    ]
+)]
+#[case(
+    "{name: AllNamespaces, commonLabels: [a b]}",
+    &["\"a b\" is not a label key: write NAME or PREFIX/NAME, where NAME has at most 63 letters, digits, '-', '_' or '.', \
+       begins and ends with a letter or digit, and PREFIX is a DNS name"]
+)]
 #[case("{name: WorldIngress, allowFrom: [0.0.0.0/0]}", &["WorldIngress would have nothing to refuse"])]
 #[case("{name: WorldEgress, allowTo: [0.0.0.0/1, 128.0.0.0/1]}", &["WorldEgress would have nothing to refuse"])]
 #[case("{name: MissingPorts, mostPorts: 65535}", &["65535 is not a number of ports that leaves some out"])]
