@@ -34,7 +34,14 @@ impl<'a> Labels<'a> {
 
     /// Whether both hold the same labels, in whatever order.
     pub fn same_as(&self, other: &Labels<'_>) -> bool {
-        self.0.len() == other.0.len() && self.0.iter().all(|(key, value)| other.value(key) == Some(value))
+        // The API server sends both sorted; and there may be tens of thousands.
+        self.0.len() == other.0.len() && (self.0 == other.0 || self.sorted() == other.sorted())
+    }
+
+    fn sorted(&self) -> Vec<(&str, &str)> {
+        let mut sorted: Vec<(&str, &str)> = self.iter().collect();
+        sorted.sort_unstable();
+        sorted
     }
 }
 

@@ -8,6 +8,9 @@ use super::{Operator, Selector};
 /// How many pieces a space is cut into before [`LabelSpace::is_within_any`] gives up.
 const MOST_PIECES: usize = 4096;
 
+/// How many requirements and values it writes down on the way, taking away one other space.
+const MOST_WRITTEN: usize = 1 << 21;
+
 /// All sets of labels that a number of selectors match together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LabelSpace(BTreeMap<String, Choices>);
@@ -33,13 +36,53 @@ impl Values {
         matches!(self, Self::Only(values) if values.is_empty())
     }
 
-    fn intersection(&self, other: &Self) -> Self {
-        match (self, other) {
-            (Self::Only(mine), Self::Only(theirs)) => Self::Only(mine & theirs),
-            (Self::Only(values), Self::AllBut(but)) | (Self::AllBut(but), Self::Only(values)) => {
-                Self::Only(values - but)
+    /// Takes out what is not in the other. Its cost follows the other's size, so that a selector with thousands of
+    /// requirements on one key costs as much as it is long.
+    fn narrow(&mut self, other: &Self) {
+        match (&mut *self, other) {
+            (Self::Only(mine), Self::Only(theirs)) if theirs.len() < mine.len() => {
+                let both: BTreeSet<String> = theirs.iter().filter(|value| mine.contains(*value)).cloned().collect();
+                *mine = both;
             }
-            (Self::AllBut(mine), Self::AllBut(theirs)) => Self::AllBut(mine | theirs),
+            (Self::Only(mine), Self::Only(theirs)) => mine.retain(|value| theirs.contains(value)),
+            (Self::Only(mine), Self::AllBut(but)) if but.len() < mine.len() => {
+                for value in but {
+                    mine.remove(value);
+                }
+            }
+            (Self::Only(mine), Self::AllBut(but)) => mine.retain(|value| !but.contains(value)),
+            (Self::AllBut(but), Self::Only(values)) => {
+                *self = Self::Only(values.difference(but).cloned().collect());
+            }
+            (Self::AllBut(mine), Self::AllBut(theirs)) => mine.extend(theirs.iter().cloned()),
+        }
+    }
+
+    /// Whether some value is in both.
+    fn meets(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Only(mine), Self::Only(theirs)) => {
+                let (few, many) = if mine.len() < theirs.len() {
+                    (mine, theirs)
+                } else {
+                    (theirs, mine)
+                };
+                few.iter().any(|value| many.contains(value))
+            }
+            (Self::Only(values), Self::AllBut(but)) | (Self::AllBut(but), Self::Only(values)) => {
+                values.iter().any(|value| !but.contains(value))
+            }
+            (Self::AllBut(_), Self::AllBut(_)) => true,
+        }
+    }
+
+    /// Whether the other holds all of it.
+    fn is_within(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Only(mine), Self::Only(theirs)) => mine.is_subset(theirs),
+            (Self::Only(values), Self::AllBut(but)) => values.is_disjoint(but),
+            (Self::AllBut(_), Self::Only(_)) => false,
+            (Self::AllBut(mine), Self::AllBut(theirs)) => theirs.is_subset(mine),
         }
     }
 
@@ -47,6 +90,13 @@ impl Values {
         match self {
             Self::Only(values) => Self::AllBut(values.clone()),
             Self::AllBut(values) => Self::Only(values.clone()),
+        }
+    }
+
+    /// How much it takes to write it down.
+    fn size(&self) -> usize {
+        match self {
+            Self::Only(values) | Self::AllBut(values) => values.len(),
         }
     }
 
@@ -62,12 +112,11 @@ impl Values {
 }
 
 impl Choices {
-    fn any() -> Self {
-        Self {
-            absent: true,
-            values: Values::AllBut(BTreeSet::new()),
-        }
-    }
+    /// Of a key that nothing is said of.
+    const ANY: Self = Self {
+        absent: true,
+        values: Values::AllBut(BTreeSet::new()),
+    };
 
     fn of(operator: &Operator) -> Self {
         let set = |values: &[String]| values.iter().cloned().collect();
@@ -84,11 +133,17 @@ impl Choices {
         !self.absent && self.values.is_empty()
     }
 
-    fn intersection(&self, other: &Self) -> Self {
-        Self {
-            absent: self.absent && other.absent,
-            values: self.values.intersection(&other.values),
-        }
+    fn narrow(&mut self, other: &Self) {
+        self.absent &= other.absent;
+        self.values.narrow(&other.values);
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        self.absent && other.absent || self.values.meets(&other.values)
+    }
+
+    fn is_within(&self, other: &Self) -> bool {
+        (!self.absent || other.absent) && self.values.is_within(&other.values)
     }
 
     fn complement(&self) -> Self {
@@ -117,11 +172,17 @@ impl LabelSpace {
     }
 
     fn narrow(&mut self, key: &str, choices: &Choices) {
-        let narrowed = self
-            .0
-            .get(key)
-            .map_or_else(|| choices.clone(), |mine| mine.intersection(choices));
-        self.0.insert(key.to_owned(), narrowed);
+        match self.0.get_mut(key) {
+            Some(mine) => mine.narrow(choices),
+            None => {
+                self.0.insert(key.to_owned(), choices.clone());
+            }
+        }
+    }
+
+    /// How many requirements and values it takes to write it down.
+    pub fn size(&self) -> usize {
+        self.0.values().map(|choices| 1 + choices.values.size()).sum()
     }
 
     /// Whether no labels are in it: the requirements of some key contradict each other.
@@ -141,7 +202,21 @@ impl LabelSpace {
 
     /// Whether some labels are in both.
     pub fn meets(&self, other: &Self) -> bool {
-        !self.intersection(other).is_empty()
+        !self.is_empty() && !other.is_empty() && self.agrees(other)
+    }
+
+    /// Whether no key contradicts the other's, each by itself being possible.
+    fn agrees(&self, other: &Self) -> bool {
+        let (few, many) = if self.0.len() < other.0.len() {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        let mut both = few
+            .0
+            .iter()
+            .filter_map(|(key, choices)| Some((choices, many.0.get(key)?)));
+        both.all(|(one, other)| one.meets(other))
     }
 
     /// Whether the selector matches some labels that are in it. As [`LabelSpace::meets`] of the selector's space, but quick
@@ -161,24 +236,33 @@ impl LabelSpace {
 
     /// Whether the other holds all of it.
     pub fn is_within(&self, other: &Self) -> bool {
-        self.is_empty()
-            || other.0.iter().all(|(key, choices)| {
-                let mine = self.0.get(key).cloned().unwrap_or_else(Choices::any);
-                mine.intersection(&choices.complement()).is_none()
-            })
+        let holds = |(key, choices): (&String, &Choices)| self.0.get(key).unwrap_or(&Choices::ANY).is_within(choices);
+        self.is_empty() || other.0.iter().all(holds)
     }
 
     /// Whether each of its labels is in at least one of the others. Where that would take too long to find out (thousands
-    /// of pieces, each covered by another selector) the answer is no.
+    /// of pieces, each covered by another selector, or fewer that are thousands of requirements long) the answer is no.
     pub fn is_within_any<'s>(&self, others: impl IntoIterator<Item = &'s Self>) -> bool {
         let mut left = vec![self.clone()];
+        left.retain(|piece| !piece.is_empty());
         for other in others {
-            left = left.iter().flat_map(|piece| piece.without(other)).collect();
+            let mut written = 0_usize;
+            let pieces = std::mem::take(&mut left);
+            for piece in pieces.into_iter().filter(|piece| !piece.is_within(other)) {
+                // Each key of the other may make a piece of its own. What takes too long stays whole, like what they do not
+                // share.
+                written = written.saturating_add(other.0.len().saturating_mul(piece.size() + other.size()));
+                if written > MOST_WRITTEN || !piece.meets(other) {
+                    left.push(piece);
+                } else {
+                    left.extend(piece.without(other));
+                }
+            }
             if left.len() > MOST_PIECES {
                 return false;
             }
         }
-        left.iter().all(Self::is_empty)
+        left.is_empty()
     }
 
     /// What of it is not in the other, as disjoint spaces.
@@ -186,6 +270,9 @@ impl LabelSpace {
         let mut inside = self.clone();
         let mut pieces = Vec::new();
         for (key, choices) in &other.0 {
+            if inside.0.get(key).unwrap_or(&Choices::ANY).is_within(choices) {
+                continue;
+            }
             let mut piece = inside.clone();
             piece.narrow(key, &choices.complement());
             if !piece.is_empty() {
