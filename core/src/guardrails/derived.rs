@@ -101,6 +101,9 @@ impl Derived {
         for (namespaces, pods) in peers(policy) {
             let clause = keep(set(namespaces, &namespace), pods, LeftOut::EveryPodOfPeer);
             clients.extend(clause.filter(|clause| !clients.contains(clause)));
+            if clients.len() > MAX_CLAUSES {
+                break;
+            }
         }
         if clients.len() > MAX_CLAUSES {
             clients.truncate(MAX_CLAUSES);

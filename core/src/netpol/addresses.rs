@@ -78,6 +78,11 @@ impl AddressSet {
         self.v4.is_empty() && self.v6.is_empty()
     }
 
+    /// Of how many ranges it is made.
+    pub fn size(&self) -> usize {
+        self.v4.as_slice().len() + self.v6.as_slice().len()
+    }
+
     /// Whether every address of a family is in it.
     pub fn holds_all_of(&self, family: Family) -> bool {
         match family {

@@ -40,7 +40,7 @@ pub struct Policy {
 }
 
 /// One rule of a direction: to or from any of these peers, on any of these ports.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rule {
     /// `from` or `to`.
     pub peers: Peers,
@@ -49,7 +49,7 @@ pub struct Rule {
 }
 
 /// Whom a rule lets in or out to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Peers {
     /// `from` or `to` is absent or empty: pods of every namespace, nodes, and all of the outside.
     Everyone,
@@ -58,7 +58,7 @@ pub enum Peers {
 }
 
 /// One peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Peer {
     /// Pods: both selectors must match (two peers of one list are alternatives, two selectors of one peer are not).
     Pods {
@@ -72,7 +72,7 @@ pub enum Peer {
 }
 
 /// The namespaces of a peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PeerNamespaces {
     /// namespaceSelector is absent: the policy's own namespace.
     Own,
@@ -81,7 +81,7 @@ pub enum PeerNamespaces {
 }
 
 /// An ipBlock.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Block {
     /// The range, host bits cleared.
     pub cidr: IpNet,
@@ -90,7 +90,7 @@ pub struct Block {
 }
 
 /// The ports of a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Ports {
     /// `ports` is absent or empty: every port of every protocol.
     All,
@@ -149,10 +149,10 @@ impl Ports {
             Self::Listed(listed) => listed
                 .iter()
                 .filter_map(|port| match port {
-                    PortRule::Numbers(protocol, first, last) => Some(PortSet::range(*protocol, *first, *last)),
+                    PortRule::Numbers(protocol, first, last) => Some((*protocol, *first, *last)),
                     PortRule::Named(..) => None,
                 })
-                .fold(PortSet::default(), |set, port| set.union(&port)),
+                .collect(),
         }
     }
 

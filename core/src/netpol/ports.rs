@@ -58,6 +58,22 @@ impl PortSet {
         set
     }
 
+    /// What is in any of them.
+    pub fn union_of<'s>(sets: impl IntoIterator<Item = &'s Self>) -> Self {
+        let mut all: [Vec<(u16, u16)>; 3] = Default::default();
+        for set in sets {
+            for (ranges, more) in all.iter_mut().zip(&set.0) {
+                ranges.extend_from_slice(more.as_slice());
+            }
+        }
+        Self(all.map(|ranges| ranges.into_iter().collect()))
+    }
+
+    /// Of how many ranges it is made.
+    pub fn size(&self) -> usize {
+        self.0.iter().map(|ranges| ranges.as_slice().len()).sum()
+    }
+
     /// Whether no port is in it.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(Ranges::is_empty)
@@ -121,6 +137,17 @@ impl PortSet {
     /// Whether the other holds all of it.
     pub fn is_subset(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).all(|(mine, theirs)| mine.is_subset(theirs))
+    }
+}
+
+/// The ports of protocols, from first to last each; port 0 is none.
+impl FromIterator<(Protocol, u16, u16)> for PortSet {
+    fn from_iter<I: IntoIterator<Item = (Protocol, u16, u16)>>(ports: I) -> Self {
+        let mut all: [Vec<(u16, u16)>; 3] = Default::default();
+        for (protocol, first, last) in ports {
+            all[place(protocol)].push((first.max(1), last));
+        }
+        Self(all.map(|ranges| ranges.into_iter().collect()))
     }
 }
 

@@ -73,19 +73,18 @@ impl<T: Number> Ranges<T> {
         self.0.iter().chain(&other.0).copied().collect()
     }
 
+    /// Costs as much as the one with fewer ranges, and what is shared.
     pub(super) fn intersection(&self, other: &Self) -> Self {
+        let (few, many) = if self.0.len() < other.0.len() {
+            (self, other)
+        } else {
+            (other, self)
+        };
         let mut shared = Vec::new();
-        let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());
-        while let (Some((first, last)), Some((other_first, other_last))) = (left.peek(), right.peek()) {
-            let (from, to) = (*first.max(other_first), *last.min(other_last));
-            if from <= to {
-                shared.push((from, to));
-            }
-            if last < other_last {
-                left.next();
-            } else {
-                right.next();
-            }
+        for &(first, last) in &few.0 {
+            let begin = many.0.partition_point(|(_, end)| *end < first);
+            let meeting = many.0[begin..].iter().take_while(|(from, _)| *from <= last);
+            shared.extend(meeting.map(|&(from, to)| (first.max(from), last.min(to))));
         }
         Self(shared)
     }

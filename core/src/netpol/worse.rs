@@ -1,9 +1,18 @@
 //! [`worse`]: whether the new form of a policy opens what its old form did not, whatever pods and namespaces there are.
 
+use std::cell::Cell;
+
+use hashbrown::{HashMap, HashSet};
+
 use super::may::NAME_LABEL;
 use super::{AddressSet, Direction, Peer, PeerNamespaces, Peers, Policy, PortSet, Ports, Protocol, Rule};
 use crate::labels::{LabelSpace, Operator, Requirement, Selector};
 use crate::model::NamespaceName;
+
+/// How many rules, peers, requirements and ranges of the old form are looked at in all, beyond those that a hash finds. What
+/// is left then counts as opened: a policy of a megabyte that changes in a thousand rules at once would else hold up
+/// whoever judges it for minutes.
+const MOST_STEPS: usize = 1 << 20;
 
 /// What a policy's new form lets pass, or no longer isolates, that its old form did not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +30,8 @@ pub enum Worse {
 
 /// What `after` opens in a direction that `before` did not, each whatever pods and namespaces there are. Both are forms of
 /// one policy, so of one namespace. Empty means surely no worse; where it cannot be known without asking who is there (a
-/// namespaceSelector against another that happens to select the same), it says worse.
+/// namespaceSelector against another that happens to select the same), or takes too long, it says worse. In the order of
+/// the rules and their peers, [`Worse::Releases`] first.
 pub fn worse(before: &Policy, after: &Policy, direction: Direction) -> Vec<Worse> {
     let (old_pods, new_pods) = (LabelSpace::from(&before.pods), LabelSpace::from(&after.pods));
     let (isolated, isolates) = (before.rules(direction).is_some(), after.rules(direction).is_some());
@@ -32,31 +42,29 @@ pub fn worse(before: &Policy, after: &Policy, direction: Direction) -> Vec<Worse
     if new_pods.is_empty() {
         return found;
     }
-    let old_rules = before.rules(direction).unwrap_or_default();
-    let old_addresses: Vec<AddressSet> = old_rules.iter().map(Rule::addresses).collect();
+    let rules = after.rules(direction).unwrap_or_default();
     // What it lets pass for pods that it did not select before may be new to them: other policies may isolate them.
-    let selects_more = !new_pods.is_within(&old_pods);
-    for (rule_at, rule) in after.rules(direction).unwrap_or_default().iter().enumerate() {
+    if !new_pods.is_within(&old_pods) {
+        found.extend(spots(rules).map(|(rule, peer)| Worse::Opens { rule, peer }));
+        return found;
+    }
+    let old = Old::of(before.rules(direction).unwrap_or_default(), &after.name.namespace);
+    for (rule_at, rule) in rules.iter().enumerate() {
         // Most rules stay as they were, and a rule may list thousands of blocks.
-        if !selects_more && old_rules.contains(rule) {
+        if old.same.contains(rule) {
             continue;
         }
+        let wanted = old.wanted(&rule.ports);
         let mut check = |peer: Option<usize>, covered: bool| {
-            if selects_more || !covered {
+            if !covered {
                 found.push(Worse::Opens { rule: rule_at, peer });
             }
         };
         match &rule.peers {
-            Peers::Everyone => check(
-                None,
-                let_by(old_rules.iter().filter(|old| old.is_for_everyone()), &rule.ports),
-            ),
+            Peers::Everyone => check(None, wanted.is_nothing()),
             Peers::Listed(peers) => {
                 for (peer_at, peer) in peers.iter().enumerate() {
-                    check(
-                        Some(peer_at),
-                        is_covered(peer, &rule.ports, old_rules, &old_addresses, &after.name.namespace),
-                    );
+                    check(Some(peer_at), wanted.is_nothing() || old.covers(peer, &wanted));
                 }
             }
         }
@@ -64,59 +72,181 @@ pub fn worse(before: &Policy, after: &Policy, direction: Direction) -> Vec<Worse
     found
 }
 
-/// Whether the rules let all of these ports through together.
-fn let_by<'r>(rules: impl Iterator<Item = &'r Rule>, ports: &Ports) -> bool {
-    let rules: Vec<&Rule> = rules.collect();
-    let numbered = rules
-        .iter()
-        .fold(PortSet::default(), |set, rule| set.union(&rule.ports.numbered()));
-    let lets_named = |(protocol, name): (Protocol, &str)| {
-        PortSet::range(protocol, 1, u16::MAX).is_subset(&numbered)
-            || rules
-                .iter()
-                .any(|rule| rule.ports.named().any(|known| known == (protocol, name)))
-    };
-    ports.numbered().is_subset(&numbered) && ports.named().all(lets_named)
+/// Every rule and peer, in order.
+fn spots(rules: &[Rule]) -> impl Iterator<Item = (usize, Option<usize>)> {
+    rules.iter().enumerate().flat_map(|(at, rule)| {
+        let everyone = rule.is_for_everyone().then_some((at, None));
+        let peers = (0..rule.listed().len()).map(move |peer| (at, Some(peer)));
+        everyone.into_iter().chain(peers)
+    })
 }
 
-fn is_covered(peer: &Peer, ports: &Ports, rules: &[Rule], addresses: &[AddressSet], own: &NamespaceName) -> bool {
-    match peer {
-        Peer::Pods { namespaces, pods } => {
-            let covers = |rule: &&Rule| {
-                rule.is_for_everyone() || rule.listed().iter().any(|old| covers_pods(old, namespaces, pods, own))
-            };
-            let nobody = LabelSpace::from(pods).is_empty();
-            nobody || let_by(rules.iter().filter(covers), ports)
-        }
-        Peer::Block(block) => {
-            // Each part of the block that the old rules tell apart must have had the ports.
-            let wanted = block.addresses();
-            let known: Vec<AddressSet> = addresses.iter().map(|known| known.intersection(&wanted)).collect();
-            let mut sets: Vec<&AddressSet> = known.iter().collect();
-            sets.push(&wanted);
-            AddressSet::partition(&sets).iter().all(|(_, holding)| {
-                let holding = rules
-                    .iter()
-                    .enumerate()
-                    .filter(|(at, _)| holding.contains(at))
-                    .map(|(_, rule)| rule);
-                let_by(holding, ports)
-            })
-        }
+/// Ports of a new rule that the old rules for everyone do not let through already.
+struct Wanted<'p> {
+    numbered: PortSet,
+    named: Vec<(Protocol, &'p str)>,
+}
+
+impl Wanted<'_> {
+    fn is_nothing(&self) -> bool {
+        self.numbered.is_empty() && self.named.is_empty()
     }
 }
 
-/// Whether an old peer matches all that a new one does.
-fn covers_pods(old: &Peer, namespaces: &PeerNamespaces, pods: &Selector, own: &NamespaceName) -> bool {
-    let Peer::Pods {
-        namespaces: old_namespaces,
-        pods: old_pods,
-    } = old
-    else {
-        return false;
-    };
-    LabelSpace::from(pods).is_within(&LabelSpace::from(old_pods))
-        && namespace_space(namespaces, own).is_within(&namespace_space(old_namespaces, own))
+/// The rules of the old form, laid open so that each peer of the new one finds what concerns it.
+struct Old<'p> {
+    own: &'p NamespaceName,
+    same: HashSet<&'p Rule>,
+    rules: Vec<OldRule<'p>>,
+    /// What the rules for everyone let through.
+    everyone: PortSet,
+    everyone_named: HashSet<(Protocol, &'p str)>,
+    /// Which rules list a peer, as it is written.
+    listing: HashMap<&'p Peer, Vec<usize>>,
+    /// The peers that are pods, each with its rule.
+    pods: Vec<OldPods>,
+    steps: Cell<usize>,
+}
+
+/// One of them; those for everyone are told apart.
+struct OldRule<'p> {
+    numbered: PortSet,
+    named: HashSet<(Protocol, &'p str)>,
+    addresses: AddressSet,
+}
+
+struct OldPods {
+    rule: usize,
+    namespaces: LabelSpace,
+    pods: LabelSpace,
+    size: usize,
+}
+
+impl<'p> Old<'p> {
+    fn of(rules: &'p [Rule], own: &'p NamespaceName) -> Self {
+        let mut old = Self {
+            own,
+            same: rules.iter().collect(),
+            rules: Vec::new(),
+            everyone: PortSet::default(),
+            everyone_named: HashSet::new(),
+            listing: HashMap::new(),
+            pods: Vec::new(),
+            steps: Cell::new(0),
+        };
+        let (everyone, listed): (Vec<&Rule>, Vec<&Rule>) = rules.iter().partition(|rule| rule.is_for_everyone());
+        let through: Vec<PortSet> = everyone.iter().map(|rule| rule.ports.numbered()).collect();
+        old.everyone = PortSet::union_of(&through);
+        old.everyone_named = everyone.iter().flat_map(|rule| rule.ports.named()).collect();
+        for (at, rule) in listed.into_iter().enumerate() {
+            for peer in rule.listed() {
+                let listing = old.listing.entry(peer).or_default();
+                if listing.last() != Some(&at) {
+                    listing.push(at);
+                }
+                if let Peer::Pods { namespaces, pods } = peer {
+                    let (namespaces, pods) = (namespace_space(namespaces, own), LabelSpace::from(pods));
+                    old.pods.push(OldPods {
+                        rule: at,
+                        size: 1 + namespaces.size() + pods.size(),
+                        namespaces,
+                        pods,
+                    });
+                }
+            }
+            old.rules.push(OldRule {
+                numbered: rule.ports.numbered(),
+                named: rule.ports.named().collect(),
+                addresses: rule.addresses(),
+            });
+        }
+        old
+    }
+
+    /// Whether there is time for these steps, too.
+    fn affords(&self, steps: usize) -> bool {
+        let taken = self.steps.get().saturating_add(steps);
+        self.steps.set(taken);
+        taken <= MOST_STEPS
+    }
+
+    fn wanted<'w>(&self, ports: &'w Ports) -> Wanted<'w> {
+        let whole = |protocol| PortSet::range(protocol, 1, u16::MAX).is_subset(&self.everyone);
+        let is_let =
+            |(protocol, name): &(Protocol, &str)| self.everyone_named.contains(&(*protocol, *name)) || whole(*protocol);
+        Wanted {
+            numbered: ports.numbered().difference(&self.everyone),
+            named: ports.named().filter(|port| !is_let(port)).collect(),
+        }
+    }
+
+    /// Whether a peer of the new form was let through on these ports.
+    fn covers(&self, peer: &Peer, wanted: &Wanted<'_>) -> bool {
+        let as_written = self.listing.get(peer).is_some_and(|listing| self.lets(listing, wanted));
+        as_written
+            || match peer {
+                Peer::Pods { namespaces, pods } => self.covers_pods(namespaces, pods, wanted),
+                Peer::Block(block) => self.covers_block(&block.addresses(), wanted),
+            }
+    }
+
+    fn covers_pods(&self, namespaces: &PeerNamespaces, pods: &Selector, wanted: &Wanted<'_>) -> bool {
+        let pods = LabelSpace::from(pods);
+        if pods.is_empty() {
+            return true;
+        }
+        let namespaces = namespace_space(namespaces, self.own);
+        let mut covering = Vec::new();
+        for old in &self.pods {
+            if !self.affords(old.size) {
+                return false;
+            }
+            if pods.is_within(&old.pods) && namespaces.is_within(&old.namespaces) && covering.last() != Some(&old.rule)
+            {
+                covering.push(old.rule);
+            }
+        }
+        self.lets(&covering, wanted)
+    }
+
+    /// Each part of the block that the old rules tell apart must have had the ports.
+    fn covers_block(&self, block: &AddressSet, wanted: &Wanted<'_>) -> bool {
+        if !self.affords(self.rules.len()) {
+            return false;
+        }
+        let shared = self.rules.iter().map(|rule| rule.addresses.intersection(block));
+        let (holding, mut sets): (Vec<usize>, Vec<AddressSet>) =
+            shared.enumerate().filter(|(_, shared)| !shared.is_empty()).unzip();
+        let cut: usize = sets.iter().map(AddressSet::size).sum();
+        if !self.affords(cut.saturating_mul(sets.len())) {
+            return false;
+        }
+        sets.push(block.clone());
+        let parts = AddressSet::partition(&sets.iter().collect::<Vec<_>>());
+        parts.iter().all(|(_, part)| {
+            let rules: Vec<usize> = part.iter().filter_map(|at| holding.get(*at).copied()).collect();
+            self.lets(&rules, wanted)
+        })
+    }
+
+    /// Whether these rules let all of the ports through together.
+    fn lets(&self, rules: &[usize], wanted: &Wanted<'_>) -> bool {
+        let rules: Vec<&OldRule<'_>> = rules.iter().filter_map(|at| self.rules.get(*at)).collect();
+        let written: usize = rules.iter().map(|rule| 1 + rule.numbered.size()).sum();
+        if !self.affords(written + wanted.numbered.size() + wanted.named.len().saturating_mul(rules.len())) {
+            return false;
+        }
+        let together = match rules.as_slice() {
+            [alone] => alone.numbered.clone(),
+            rules => PortSet::union_of(rules.iter().map(|rule| &rule.numbered)),
+        };
+        let whole = |protocol| {
+            let rest = PortSet::range(protocol, 1, u16::MAX).difference(&self.everyone);
+            rest.is_subset(&together)
+        };
+        let lets_named = |port: &(Protocol, &str)| whole(port.0) || rules.iter().any(|rule| rule.named.contains(port));
+        wanted.numbered.is_subset(&together) && wanted.named.iter().all(lets_named)
+    }
 }
 
 /// The labels that namespaces of a peer of a policy of `own` could have, their name among them.
@@ -140,6 +270,7 @@ mod by_brute_force;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
@@ -218,5 +349,121 @@ mod tests {
     fn what_is_surely_no_worse(#[case] before: Value, #[case] after: Value, #[case] no_worse: bool) {
         let found = worse(&policy(before), &policy(after), Direction::Ingress);
         assert_eq!(found.is_empty(), no_worse, "{found:?}");
+    }
+
+    /// As it is meant, peer by peer and rule by rule, whatever it costs.
+    fn naively(before: &Policy, after: &Policy, direction: Direction) -> Vec<Worse> {
+        let (old_pods, new_pods) = (LabelSpace::from(&before.pods), LabelSpace::from(&after.pods));
+        let (old, new) = (before.rules(direction), after.rules(direction));
+        let mut found = Vec::new();
+        if old.is_some() && !old_pods.is_empty() && !(new.is_some() && old_pods.is_within(&new_pods)) {
+            found.push(Worse::Releases);
+        }
+        let old = old.unwrap_or_default();
+        let selects_more = !new_pods.is_within(&old_pods);
+        for (rule_at, rule) in new
+            .unwrap_or_default()
+            .iter()
+            .enumerate()
+            .filter(|_| !new_pods.is_empty())
+        {
+            let mut check = |peer, covered: bool| {
+                if selects_more || !covered {
+                    found.push(Worse::Opens { rule: rule_at, peer });
+                }
+            };
+            if rule.is_for_everyone() {
+                check(
+                    None,
+                    let_by(old.iter().filter(|old| old.is_for_everyone()), &rule.ports),
+                );
+            }
+            for (peer_at, peer) in rule.listed().iter().enumerate() {
+                check(Some(peer_at), is_covered(peer, &rule.ports, old, &after.name.namespace));
+            }
+        }
+        found
+    }
+
+    fn let_by<'r>(rules: impl Iterator<Item = &'r Rule>, ports: &Ports) -> bool {
+        let rules: Vec<&Rule> = rules.collect();
+        let numbered = rules
+            .iter()
+            .fold(PortSet::default(), |set, rule| set.union(&rule.ports.numbered()));
+        let lets_named = |(protocol, name): (Protocol, &str)| {
+            PortSet::range(protocol, 1, u16::MAX).is_subset(&numbered)
+                || rules
+                    .iter()
+                    .any(|rule| rule.ports.named().any(|known| known == (protocol, name)))
+        };
+        ports.numbered().is_subset(&numbered) && ports.named().all(lets_named)
+    }
+
+    fn is_covered(peer: &Peer, ports: &Ports, rules: &[Rule], own: &NamespaceName) -> bool {
+        match peer {
+            Peer::Pods { namespaces, pods } => {
+                let (pods, namespaces) = (LabelSpace::from(pods), namespace_space(namespaces, own));
+                let covers_pods = |old: &Peer| match old {
+                    Peer::Pods {
+                        namespaces: old_namespaces,
+                        pods: old_pods,
+                    } => {
+                        pods.is_within(&LabelSpace::from(old_pods))
+                            && namespaces.is_within(&namespace_space(old_namespaces, own))
+                    }
+                    Peer::Block(_) => false,
+                };
+                let covers = |rule: &&Rule| rule.is_for_everyone() || rule.listed().iter().any(covers_pods);
+                pods.is_empty() || let_by(rules.iter().filter(covers), ports)
+            }
+            Peer::Block(block) => {
+                let mut sets: Vec<AddressSet> = rules.iter().map(Rule::addresses).collect();
+                let wanted = block.addresses();
+                sets.push(wanted.clone());
+                let parts = AddressSet::partition(&sets.iter().collect::<Vec<_>>());
+                let mut wanted = parts.iter().filter(|(part, _)| part.is_subset(&wanted));
+                wanted.all(|(_, holding)| let_by(holding.iter().filter_map(|at| rules.get(*at)), ports))
+            }
+        }
+    }
+
+    fn some_policy() -> impl Strategy<Value = Value> {
+        let peer = prop::sample::select(vec![
+            json!({"podSelector": {}}),
+            json!({"podSelector": {"matchLabels": {"a": "b"}}}),
+            json!({"podSelector": {"matchLabels": {"a": "c"}}, "namespaceSelector": {}}),
+            json!({"podSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}, {"key": "a", "operator": "DoesNotExist"}]}}),
+            json!({"namespaceSelector": {"matchLabels": {"env": "prod"}}}),
+            json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}),
+            json!({"ipBlock": {"cidr": "10.0.0.0/8"}}),
+            json!({"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.0.0.0/9"]}}),
+            json!({"ipBlock": {"cidr": "10.0.0.0/9"}}),
+            json!({"ipBlock": {"cidr": "fd00::/8"}}),
+        ]);
+        let port = prop::sample::select(vec![
+            json!({"port": 80}),
+            json!({"port": 81}),
+            json!({"port": 79, "endPort": 81}),
+            json!({"protocol": "UDP", "port": 80}),
+            json!({"protocol": "TCP"}),
+            json!({"port": "http"}),
+        ]);
+        let rule = (prop::collection::vec(peer, 0..3), prop::collection::vec(port, 0..3))
+            .prop_map(|(from, ports)| json!({"from": from, "ports": ports}));
+        let pods = prop::sample::select(vec![json!({}), json!({}), json!({"matchLabels": {"app": "web"}})]);
+        let types = prop::sample::select(vec![json!(["Ingress"]), json!(["Ingress"]), json!(["Egress"])]);
+        (pods, types, prop::collection::vec(rule, 0..4))
+            .prop_map(|(pods, types, rules)| json!({"podSelector": pods, "policyTypes": types, "ingress": rules}))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        #[test]
+        fn what_is_worse_is_what_is_meant(before in some_policy(), after in some_policy()) {
+            let (before, after) = (policy(before), policy(after));
+            let found = worse(&before, &after, Direction::Ingress);
+            prop_assert_eq!(&found, &naively(&before, &after, Direction::Ingress));
+        }
     }
 }

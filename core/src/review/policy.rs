@@ -2,6 +2,7 @@
 //! whatever else could take it out of force. From the objects in, a [`PolicyWrite`] out.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -80,6 +81,11 @@ impl<'a> Policy<'a> {
         let owners = |policy: &Self| policy.metadata.owner_references.clone().unwrap_or_default();
         let held = |policy: &Self| policy.metadata.finalizers.clone().unwrap_or_default();
         let (owned_before, held_before) = (owners(self), held(self));
+        // There may be thousands, nearly all as they were.
+        let texts: BTreeSet<&str> = owned_before.iter().map(|owner| owner.get()).collect();
+        let held_before: BTreeSet<&str> = held_before.iter().map(|finalizer| finalizer.0.as_ref()).collect();
+        let is_known =
+            |owner: &RawValue| texts.contains(owner.get()) || owned_before.iter().any(|known| same(known, owner));
         [
             (PolicyChange::Content, content),
             (PolicyChange::Labels, !self.labels().same_as(&after.labels())),
@@ -89,13 +95,13 @@ impl<'a> Policy<'a> {
             ),
             (
                 PolicyChange::Owners,
-                owners(after)
-                    .iter()
-                    .any(|owner| !owned_before.iter().any(|known| same(known, owner))),
+                owners(after).into_iter().any(|owner| !is_known(owner)),
             ),
             (
                 PolicyChange::Finalizers,
-                held(after).iter().any(|finalizer| !held_before.contains(finalizer)),
+                held(after)
+                    .iter()
+                    .any(|finalizer| !held_before.contains(finalizer.0.as_ref())),
             ),
         ]
         .into_iter()
