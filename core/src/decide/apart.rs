@@ -72,11 +72,13 @@ impl fmt::Display for End<'_> {
 }
 
 impl Pair<'_> {
-    /// How a policy could connect the two, its namespace being one of the selected.
+    /// Whether a policy over such pods could select pods of the one, its namespace being one of the selected.
+    pub(super) fn may_be_selected(&self, pods: &LabelSpace) -> bool {
+        pods.could_match(&self.selected.clause.pods)
+    }
+
+    /// How a policy that selects pods of the one could connect the two.
     pub(super) fn ways<'p>(&self, policy: &'p Policy) -> Vec<(Direction, Way<'p>)> {
-        if !policy.could_select(&self.selected.pods()) {
-            return Vec::new();
-        }
         let pods = self.reached.pods();
         [Direction::Ingress, Direction::Egress]
             .into_iter()
@@ -90,6 +92,26 @@ impl Pair<'_> {
     /// Whether a way leads to the other in this namespace.
     pub(super) fn is_reached(&self, way: &Way<'_>, namespace: &Existing<'_>) -> bool {
         namespace.is_in(&self.reached.clause.namespaces) && way.leads_to(namespace)
+    }
+
+    /// What a policy with too many peers comes to.
+    pub(super) fn untold(&self, policy: &str) -> Crossing {
+        Crossing {
+            segment: self.segment,
+            clause: self.isolated(),
+            doing: CONNECT,
+            why: format!(
+                "there are too many peers{policy} to tell whether {} and {} could reach each other; write policies with fewer",
+                self.selected, self.reached
+            ),
+        }
+    }
+
+    /// The clause of `isolatedFrom`.
+    fn isolated(&self) -> String {
+        let mut ends = [self.selected, self.reached].into_iter();
+        let isolated = ends.find(|end| end.list == ISOLATED_FROM);
+        isolated.map_or_else(String::new, |end| end.to_string())
     }
 
     pub(super) fn crossing(
@@ -112,12 +134,9 @@ impl Pair<'_> {
             Direction::Ingress => (reached, self.selected.to_string()),
             Direction::Egress => (self.selected.to_string(), reached),
         };
-        let isolated = [self.selected, self.reached]
-            .into_iter()
-            .find(|end| end.list == ISOLATED_FROM);
         Crossing {
             segment: self.segment,
-            clause: isolated.map_or_else(String::new, |end| end.to_string()),
+            clause: self.isolated(),
             doing: CONNECT,
             why: format!("{rules}[{}]{peer}{policy} lets {source} reach {destination}", way.rule),
         }

@@ -23,10 +23,14 @@ use crate::guardrails::documents::Direction;
 use crate::guardrails::{Clause, Guardrails, NamespaceSet, SegmentId};
 use crate::labels::{LabelSet, LabelSpace, Labels};
 use crate::model::{Action, Finding, Mode, NamespaceName, Permission, Policies, RuleName, Scope, Verb};
-use crate::netpol::{Existing, Policy, Way};
+use crate::netpol::{Existing, Peer, Policy, Rule, Way};
 
 /// The rule's name.
 pub(super) const NAME: RuleName = "Cross";
+
+/// How many peers of one policy are held against what is kept apart, and against the namespaces that there are. What has
+/// more is refused without `cross`: to look at all of them would hold up everybody else.
+const MOST_STEPS: usize = 1 << 19;
 
 /// How a namespace that slips out of what is kept apart is told.
 const LEAVE: &str = "leave what";
@@ -88,16 +92,16 @@ fn by_policy(context: &Context<'_, '_>, policy: &Policy) -> Known<Vec<Crossing>>
     let snapshot = context.snapshot;
     let guardrails = &snapshot.guardrails;
     let name = &policy.name.namespace;
-    let possible: Vec<(Pair<'_>, Vec<(Direction, Way<'_>)>)> = pairs(guardrails)
+    let (seen, mut effort) = (Seen::of(policy), Effort::default());
+    let possible: Vec<(Pair<'_>, Ways<'_>)> = pairs(guardrails)
         .filter(|pair| match &pair.selected.clause.namespaces {
             NamespaceSet::Named(names) => names.contains(name),
             NamespaceSet::Selected(_) => true,
         })
-        .map(|pair| {
-            let ways = pair.ways(policy);
-            (pair, ways)
+        .filter_map(|pair| {
+            let ways = effort.ways(&pair, &seen)?;
+            Some((pair, ways))
         })
-        .filter(|(_, ways)| !ways.is_empty())
         .collect();
     let Some(mode) = strongest(guardrails, name.as_str(), possible.iter().map(|(pair, _)| pair.segment)) else {
         return Known::Yes(Vec::new());
@@ -119,17 +123,79 @@ fn by_policy(context: &Context<'_, '_>, policy: &Policy) -> Known<Vec<Crossing>>
     };
     let own = Existing { name, labels };
     let others = others(context, name);
-    let existing = || others.iter().chain([&own]);
-    let of_pair = |(pair, ways): &(Pair<'_>, Vec<(Direction, Way<'_>)>)| {
+    let mut of_pair = |(pair, ways): &(Pair<'_>, Ways<'_>)| {
         if !own.is_in(&pair.selected.clause.namespaces) {
             return None;
         }
+        let existing = others.iter().chain([&own]);
+        let apart: Vec<&Existing<'_>> = existing
+            .filter(|one| one.is_in(&pair.reached.clause.namespaces))
+            .collect();
+        let ways = match ways {
+            Ways::Seen(ways) if effort.affords(ways.len().saturating_mul(apart.len())) => ways,
+            Ways::Seen(_) | Ways::TooMany => return Some(pair.untold("")),
+        };
         ways.iter().find_map(|(direction, way)| {
-            let namespace = first(existing().filter(|one| pair.is_reached(way, one)))?;
+            let namespace = first(apart.iter().copied().filter(|one| way.leads_to(one)))?;
             Some(pair.crossing("", *direction, way, namespace))
         })
     };
-    Known::Yes(possible.iter().filter_map(of_pair).collect())
+    Known::Yes(possible.iter().filter_map(&mut of_pair).collect())
+}
+
+/// How a policy could connect a pair.
+enum Ways<'p> {
+    /// By these.
+    Seen(Vec<(Direction, Way<'p>)>),
+    /// It has more peers than were looked at, so by any.
+    TooMany,
+}
+
+/// A policy, laid open for all pairs.
+struct Seen<'p> {
+    policy: &'p Policy,
+    pods: LabelSpace,
+    /// What it takes to look at all of its peers.
+    steps: usize,
+}
+
+impl<'p> Seen<'p> {
+    fn of(policy: &'p Policy) -> Self {
+        let rules =
+            [Direction::Ingress, Direction::Egress].map(|direction| policy.rules(direction).unwrap_or_default());
+        let steps = |peer: &Peer| match peer {
+            Peer::Pods { pods, .. } => 1 + pods.requirements().len(),
+            Peer::Block(_) => 1,
+        };
+        Self {
+            policy,
+            pods: LabelSpace::from(&policy.pods),
+            steps: rules.into_iter().flatten().flat_map(Rule::listed).map(steps).sum(),
+        }
+    }
+}
+
+/// What was looked at so far, of [`MOST_STEPS`].
+#[derive(Default)]
+struct Effort(usize);
+
+impl Effort {
+    fn affords(&mut self, steps: usize) -> bool {
+        self.0 = self.0.saturating_add(steps);
+        self.0 <= MOST_STEPS
+    }
+
+    /// How the policy could connect the pair; none where it cannot.
+    fn ways<'p>(&mut self, pair: &Pair<'_>, seen: &Seen<'p>) -> Option<Ways<'p>> {
+        if !pair.may_be_selected(&seen.pods) {
+            return None;
+        }
+        if !self.affords(seen.steps) {
+            return Some(Ways::TooMany);
+        }
+        let ways = pair.ways(seen.policy);
+        (!ways.is_empty()).then_some(Ways::Seen(ways))
+    }
 }
 
 /// What a namespace's new labels open that its old ones, if it had any, did not.
@@ -152,10 +218,10 @@ fn by_labels(context: &Context<'_, '_>, before: Option<&Labels<'_>>, after: &Lab
     };
     let guardrails = &context.snapshot.guardrails;
     let mut crossings: Vec<Crossing> = change.left(guardrails);
-    let mut standing = None;
+    let (mut standing, mut effort) = (None, Effort::default());
     for pair in pairs(guardrails).filter(|pair| change.concerns(pair)) {
         let standing = standing.get_or_insert_with(|| Standing::of(&context.snapshot.policies));
-        crossings.extend(change.opened(context, &pair, standing));
+        crossings.extend(change.opened(context, &pair, standing, &mut effort));
     }
     crossings
 }
@@ -207,27 +273,42 @@ impl Relabelled<'_> {
     }
 
     /// How a policy that stands connects the pair through this namespace, where it did not before.
-    fn opened(&self, context: &Context<'_, '_>, pair: &Pair<'_>, standing: &Standing<'_>) -> Option<Crossing> {
-        let own = self.opened_by_own(pair, standing);
-        own.or_else(|| self.opened_by_others(context, pair, standing))
+    fn opened(
+        &self,
+        context: &Context<'_, '_>,
+        pair: &Pair<'_>,
+        standing: &Standing<'_>,
+        effort: &mut Effort,
+    ) -> Option<Crossing> {
+        let own = self.opened_by_own(pair, standing, effort);
+        own.or_else(|| self.opened_by_others(context, pair, standing, effort))
     }
 
     /// By its own policies. A new namespace has none, whatever is still known of one of its name.
-    fn opened_by_own(&self, pair: &Pair<'_>, standing: &Standing<'_>) -> Option<Crossing> {
+    fn opened_by_own(&self, pair: &Pair<'_>, standing: &Standing<'_>, effort: &mut Effort) -> Option<Crossing> {
         let selected = &pair.selected.clause.namespaces;
         let was = self.was.filter(|_| self.is.is_in(selected))?;
         let selected_before = was.is_in(selected);
-        standing.of_namespace(self.is.name).iter().find_map(|policy| {
-            pair.ways(policy).iter().find_map(|(direction, way)| {
+        let apart: Vec<&Existing<'_>> = self
+            .others
+            .iter()
+            .filter(|one| one.is_in(&pair.reached.clause.namespaces))
+            .collect();
+        standing.of_namespace(self.is.name).iter().find_map(|seen| {
+            let ways = match effort.ways(pair, seen)? {
+                Ways::Seen(ways) if effort.affords(ways.len().saturating_mul(apart.len())) => ways,
+                Ways::Seen(_) | Ways::TooMany => return Some(pair.untold(&told(seen.policy))),
+            };
+            ways.iter().find_map(|(direction, way)| {
                 let itself = pair.is_reached(way, &self.is) && !(selected_before && pair.is_reached(way, &was));
                 let namespace = if itself {
                     Some(self.is.name)
                 } else if selected_before {
                     None
                 } else {
-                    first(self.others.iter().filter(|one| pair.is_reached(way, one)))
+                    first(apart.iter().copied().filter(|one| way.leads_to(one)))
                 };
-                Some(pair.crossing(&told(policy), *direction, way, namespace?))
+                Some(pair.crossing(&told(seen.policy), *direction, way, namespace?))
             })
         })
     }
@@ -238,45 +319,52 @@ impl Relabelled<'_> {
         context: &Context<'_, '_>,
         pair: &Pair<'_>,
         standing: &Standing<'_>,
+        effort: &mut Effort,
     ) -> Option<Crossing> {
         if !self.is.is_in(&pair.reached.clause.namespaces) {
             return None;
         }
         let policies = standing.in_namespaces(context, &pair.selected.clause.namespaces);
         policies
-            .filter(|policy| policy.name.namespace != *self.is.name)
-            .find_map(|policy| {
-                let ways = pair.ways(policy);
+            .filter(|seen| seen.policy.name.namespace != *self.is.name)
+            .find_map(|seen| {
+                let Ways::Seen(ways) = effort.ways(pair, seen)? else {
+                    return Some(pair.untold(&told(seen.policy)));
+                };
                 let reached_before = |way: &Way<'_>| self.was.is_some_and(|was| pair.is_reached(way, &was));
                 let (direction, way) = ways
                     .iter()
                     .find(|(_, way)| pair.is_reached(way, &self.is) && !reached_before(way))?;
-                Some(pair.crossing(&told(policy), *direction, way, self.is.name))
+                Some(pair.crossing(&told(seen.policy), *direction, way, self.is.name))
             })
     }
 }
 
 /// The policies that stand, by namespace, each sorted by name.
-struct Standing<'p>(HashMap<&'p NamespaceName, Vec<&'p Policy>>);
+struct Standing<'p>(HashMap<&'p NamespaceName, Vec<Seen<'p>>>);
 
 impl<'p> Standing<'p> {
     fn of(policies: &'p Policies) -> Self {
-        let mut by_namespace: HashMap<&NamespaceName, Vec<&Policy>> = HashMap::new();
+        let mut by_namespace: HashMap<&NamespaceName, Vec<Seen<'_>>> = HashMap::new();
         for (name, policy) in policies {
-            by_namespace.entry(&name.namespace).or_default().push(policy);
+            by_namespace.entry(&name.namespace).or_default().push(Seen::of(policy));
         }
         for policies in by_namespace.values_mut() {
-            policies.sort_by(|one, other| one.name.cmp(&other.name));
+            policies.sort_by(|one, other| one.policy.name.cmp(&other.policy.name));
         }
         Self(by_namespace)
     }
 
-    fn of_namespace(&self, name: &NamespaceName) -> &[&'p Policy] {
+    fn of_namespace(&self, name: &NamespaceName) -> &[Seen<'p>] {
         self.0.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The policies of these namespaces as last seen; one whose labels are not known yet counts as one of them.
-    fn in_namespaces(&self, context: &Context<'_, '_>, namespaces: &NamespaceSet) -> impl Iterator<Item = &'p Policy> {
+    fn in_namespaces<'s>(
+        &'s self,
+        context: &Context<'_, '_>,
+        namespaces: &NamespaceSet,
+    ) -> impl Iterator<Item = &'s Seen<'p>> + use<'s, 'p> {
         let mut names: Vec<&NamespaceName> = match namespaces {
             NamespaceSet::Named(names) => names.iter().filter(|name| self.0.contains_key(*name)).collect(),
             NamespaceSet::Selected(_) => {
@@ -290,11 +378,7 @@ impl<'p> Standing<'p> {
             }
         };
         names.sort_unstable();
-        let policies: Vec<&'p Policy> = names
-            .into_iter()
-            .flat_map(|name| self.of_namespace(name))
-            .copied()
-            .collect();
+        let policies: Vec<&'s Seen<'p>> = names.into_iter().flat_map(|name| self.of_namespace(name)).collect();
         policies.into_iter()
     }
 }

@@ -99,6 +99,7 @@ fn losses(guardrails: &Guardrails, namespace: &str, write: &Written) -> Vec<Loss
         return Vec::new();
     };
     let selected = LabelSpace::from(&before.pods);
+    let after = write.relied_on().map(|after| (after, LabelSpace::from(&after.pods)));
     let clauses = guardrails.index.meeting(namespace, &selected);
     let members = clauses.into_iter().filter(|clause| clause.side == Side::Member);
     members
@@ -108,9 +109,9 @@ fn losses(guardrails: &Guardrails, namespace: &str, write: &Written) -> Vec<Loss
             required
                 .filter(|direction| before.rules(**direction).is_some())
                 .filter(|direction| {
-                    !write
-                        .relied_on()
-                        .is_some_and(|after| after.isolates_all(&pods, **direction))
+                    let kept = after.as_ref();
+                    !kept
+                        .is_some_and(|(after, selected)| after.rules(**direction).is_some() && pods.is_within(selected))
                 })
                 .map(|direction| Loss {
                     clause,

@@ -22,7 +22,6 @@
 
 use std::collections::BTreeSet;
 
-use super::guarded::guarded;
 use super::sight::{Breach, DIRECTIONS, Sight};
 use crate::labels::{Operator, Selector};
 use crate::netpol::{Peer, PeerNamespaces};
@@ -52,17 +51,13 @@ fn every_namespace(sight: &Sight<'_>, peer: &Peer) -> Option<String> {
         Peer::Pods {
             namespaces: namespaces @ PeerNamespaces::Selected(selector),
             pods,
-        } => {
-            let own = &sight.policy.name.namespace;
-            (is_open(selector, &sight.options().common_labels) && !guarded(sight.guardrails, namespaces, pods, own))
-                .then(|| {
-                    if selector.is_everything() {
-                        " is every namespace (an empty namespaceSelector)".to_owned()
-                    } else {
-                        format!(" is every namespace but few (namespaceSelector {selector})")
-                    }
-                })
-        }
+        } => (is_open(selector, &sight.options().common_labels) && !sight.is_guarded(namespaces, pods)).then(|| {
+            if selector.is_everything() {
+                " is every namespace (an empty namespaceSelector)".to_owned()
+            } else {
+                format!(" is every namespace but few (namespaceSelector {selector})")
+            }
+        }),
         Peer::Block(block) => {
             let of_pods = block.addresses().intersection(&sight.options().pod_ranges);
             let first = of_pods.cidrs().next()?;

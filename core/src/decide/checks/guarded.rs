@@ -1,43 +1,70 @@
 //! Whether whoever could come to be a peer needs a permission for it: a clause of an enforced segment holds them all. Then a
 //! label that anybody may write is no longer one.
 
+use std::cell::Cell;
+
 use crate::guardrails::{Clause, Guardrails, NamespaceSet};
-use crate::labels::{LabelSpace, Selector};
+use crate::labels::{LabelSpace, Operator, Requirement, Selector};
 use crate::model::{Mode, NamespaceName};
 use crate::netpol::{PeerNamespaces, namespace_space};
 
-/// Whether every pod that the peer could mean, in every namespace that it could mean, is in one clause of a segment that is
-/// enforced wherever it may run.
-pub(super) fn guarded(
-    guardrails: &Guardrails,
-    namespaces: &PeerNamespaces,
-    pods: &Selector,
-    own: &NamespaceName,
-) -> bool {
-    let capped = guardrails
-        .rollout
-        .default
-        .iter()
-        .chain(guardrails.rollout.namespaces.values());
-    if capped.into_iter().any(|mode| *mode < Mode::Enforce) {
-        return false;
+/// The label that every namespace has, and nobody can forge.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
+/// How many clauses are looked at for all peers of a policy together; the peers that are left count as not guarded.
+const MOST_STEPS: usize = 1 << 20;
+
+/// The clauses of segments that are enforced wherever they may run.
+pub(super) struct Guarded {
+    /// Namespaces and pods of each.
+    clauses: Vec<(LabelSpace, LabelSpace)>,
+    steps: Cell<usize>,
+}
+
+impl Guarded {
+    pub(super) fn by(guardrails: &Guardrails) -> Self {
+        let mut capped = guardrails
+            .rollout
+            .default
+            .iter()
+            .chain(guardrails.rollout.namespaces.values());
+        let clauses = if capped.any(|mode| *mode < Mode::Enforce) {
+            Vec::new()
+        } else {
+            let enforced = guardrails
+                .segments
+                .iter()
+                .filter(|segment| segment.mode == Mode::Enforce);
+            enforced
+                .flat_map(|segment| segment.members.iter().chain(&segment.clients))
+                .map(|clause| (namespaces_of(clause), LabelSpace::from(&clause.pods)))
+                .collect()
+        };
+        Self {
+            clauses,
+            steps: Cell::new(0),
+        }
     }
-    let (namespaces, pods) = (namespace_space(namespaces, own), LabelSpace::from(pods));
-    let holds = |clause: &Clause| {
-        pods.is_within(&LabelSpace::from(&clause.pods))
-            && match &clause.namespaces {
-                NamespaceSet::Selected(selector) => namespaces.is_within(&LabelSpace::from(selector)),
-                NamespaceSet::Named(names) => {
-                    let named = names.iter().map(|name| namespace_space(&PeerNamespaces::Own, name));
-                    namespaces.is_within_any(&named.collect::<Vec<_>>())
-                }
-            }
-    };
-    let enforced = guardrails
-        .segments
-        .iter()
-        .filter(|segment| segment.mode == Mode::Enforce);
-    enforced
-        .flat_map(|segment| segment.members.iter().chain(&segment.clients))
-        .any(holds)
+
+    /// Whether every pod that the peer could mean, in every namespace that it could mean, is in one of the clauses.
+    pub(super) fn holds(&self, namespaces: &PeerNamespaces, pods: &Selector, own: &NamespaceName) -> bool {
+        let (namespaces, pods) = (namespace_space(namespaces, own), LabelSpace::from(pods));
+        let steps = self.clauses.len().saturating_mul(1 + namespaces.size() + pods.size());
+        self.steps.set(self.steps.get().saturating_add(steps));
+        self.steps.get() <= MOST_STEPS
+            && self
+                .clauses
+                .iter()
+                .any(|(of_namespaces, of_pods)| pods.is_within(of_pods) && namespaces.is_within(of_namespaces))
+    }
+}
+
+fn namespaces_of(clause: &Clause) -> LabelSpace {
+    match &clause.namespaces {
+        NamespaceSet::Selected(selector) => LabelSpace::from(selector),
+        NamespaceSet::Named(names) => LabelSpace::from(&Selector::new(vec![Requirement {
+            key: NAMESPACE_NAME.to_owned(),
+            operator: Operator::In(names.iter().map(ToString::to_string).collect()),
+        }])),
+    }
 }

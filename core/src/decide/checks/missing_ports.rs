@@ -17,16 +17,17 @@ pub(super) fn find(sight: &Sight<'_>) -> Vec<Breach> {
     let most = sight.options().most_ports;
     let mut found = Vec::new();
     for direction in DIRECTIONS {
-        let (mut together, mut spots) = (PortSet::default(), Vec::<Spot>::new());
+        let (mut through, mut spots) = (Vec::new(), Vec::<Spot>::new());
         for seen in sight.rules(direction) {
             if seen.ports().is_all() {
                 let why = format!("{}.ports is absent or empty, which is every port", seen.path());
                 found.push(sight.breach(direction, seen.spots(), why));
             } else {
-                together = together.union(&seen.ports().numbered());
+                through.push(seen.ports().numbered());
                 spots.extend(seen.spots());
             }
         }
+        let together = PortSet::union_of(&through);
         let too_many = PROTOCOLS.into_iter().find_map(|protocol| {
             let number: u32 = together
                 .ranges(protocol)

@@ -33,6 +33,7 @@ mod world_egress;
 mod world_ingress;
 
 use super::context::{Context, Known};
+use super::message::shortened;
 use super::{Case, settled, unanswered};
 use crate::guardrails::CheckName;
 use crate::model::{Finding, Mode, Permission, Reason, RuleName, Running};
@@ -122,6 +123,9 @@ pub const CHECKS: &[Check] = &[
 /// The most breaches that one finding tells; the rest are counted.
 const MOST_TOLD: usize = 2;
 
+/// The most characters of one: a selector may be a megabyte long.
+const MOST_OF_A_BREACH: usize = 400;
+
 pub(super) fn judge(context: &Context<'_, '_>) -> Vec<Finding> {
     let guardrails = &context.snapshot.guardrails;
     if guardrails.checks.is_empty() {
@@ -180,10 +184,10 @@ fn finding(context: &Context<'_, '_>, check: &Check, mode: Mode, sight: &Sight<'
 
 /// The first of what was found, and how much more there is.
 fn explained(breaches: &[Breach]) -> String {
-    let told: Vec<&str> = breaches
+    let told: Vec<String> = breaches
         .iter()
         .take(MOST_TOLD)
-        .map(|breach| breach.why.as_str())
+        .map(|breach| shortened(breach.why.clone(), MOST_OF_A_BREACH))
         .collect();
     let more = breaches.len() - told.len();
     let told = told.join("; ");

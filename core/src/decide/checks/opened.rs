@@ -10,7 +10,7 @@ use super::CHECKS;
 use super::sight::DIRECTIONS;
 use crate::guardrails::Guardrails;
 use crate::model::Mode;
-use crate::netpol::{AddressSet, Direction, Family, Peer, Policy, PortSet, Rule, Worse};
+use crate::netpol::{AddressSet, Direction, Family, Peer, Policy, PortSet, Ports, Rule, Worse};
 
 /// The most characters of the command; of a longer one only what it is called is told.
 const MOST_OF_A_COMMAND: usize = 60;
@@ -105,18 +105,22 @@ fn sentence(write: &Written, told: Told) -> String {
 fn how_much(policy: &Policy, direction: Direction, worse: &[Worse], told: Told) -> Option<String> {
     let rules: &[Rule] = policy.rules(direction)?;
     let (mut everyone, mut selectors, mut blocks) = (false, 0_usize, Vec::new());
-    let (mut ports, mut names) = (PortSet::default(), BTreeSet::new());
+    let mut opening = BTreeSet::new();
     for opens in worse {
-        let Worse::Opens { rule, peer } = opens else { continue };
-        let rule = rules.get(*rule)?;
+        let Worse::Opens { rule: at, peer } = opens else {
+            continue;
+        };
+        let rule = rules.get(*at)?;
+        opening.insert(*at);
         match peer.and_then(|peer| rule.listed().get(peer)) {
             None => everyone = true,
             Some(Peer::Pods { .. }) => selectors += 1,
             Some(Peer::Block(block)) => blocks.push(block.addresses()),
         }
-        ports = ports.union(&rule.ports.numbered());
-        names.extend(rule.ports.named());
     }
+    let opening = || opening.iter().filter_map(|at| Some(&rules.get(*at)?.ports));
+    let ports = PortSet::union_of(&opening().map(Ports::numbered).collect::<Vec<_>>());
+    let names: BTreeSet<_> = opening().flat_map(Ports::named).collect();
     let addresses = AddressSet::union_of(&blocks);
     let (v4, v6) = (addresses.count(Family::V4), addresses.widest(Family::V6));
     let mut parts = Vec::new();

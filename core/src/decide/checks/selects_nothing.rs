@@ -16,7 +16,7 @@ use crate::netpol::Policy;
 
 /// Whether who runs has to be known.
 pub(super) fn asks(sight: &Sight<'_>) -> bool {
-    !sight.policy.pods.is_everything() && !sight.policy.selects_nothing()
+    !sight.policy.pods.is_everything() && !sight.selects_nothing
 }
 
 pub(super) fn find(sight: &Sight<'_>, running: &[Running]) -> Vec<Breach> {
@@ -28,7 +28,7 @@ pub(super) fn find(sight: &Sight<'_>, running: &[Running]) -> Vec<Breach> {
     }
     let (pods, namespace) = (&sight.policy.pods, &sight.policy.name.namespace);
     vec![Breach {
-        why: if sight.policy.selects_nothing() {
+        why: if sight.selects_nothing {
             format!("podSelector {pods} contradicts itself")
         } else {
             format!("podSelector {pods} matches no pod of namespace {namespace} and no template of one")

@@ -1,9 +1,13 @@
 //! [`Sight`]: a written policy as the checks look at it. Only what could ever let something pass is in it: a selector that
 //! contradicts itself selects nobody. And [`Breach`]: what a check found there, new or as it was.
 
+use std::cell::OnceCell;
+use std::cmp::Ordering;
+
 use super::super::policies::Written;
+use super::guarded::Guarded;
 use crate::guardrails::{CheckOptions, Guardrails};
-use crate::labels::LabelSpace;
+use crate::labels::{LabelSpace, Selector};
 use crate::netpol::{Direction, Peer, PeerNamespaces, Peers, Policy, Ports, Rule, Worse, worse};
 
 /// Both directions.
@@ -16,6 +20,9 @@ pub(super) struct Sight<'w> {
     written: &'w Written,
     /// As it will stand.
     pub(super) policy: &'w Policy,
+    /// Whether its podSelector contradicts itself.
+    pub(super) selects_nothing: bool,
+    guarded: OnceCell<Guarded>,
 }
 
 /// What a check refuses in a policy.
@@ -56,7 +63,15 @@ impl<'w> Sight<'w> {
             guardrails,
             written,
             policy,
+            selects_nothing: policy.selects_nothing(),
+            guarded: OnceCell::new(),
         })
+    }
+
+    /// Whether whoever could come to be a peer needs a permission for it.
+    pub(super) fn is_guarded(&self, namespaces: &PeerNamespaces, pods: &Selector) -> bool {
+        let guarded = self.guarded.get_or_init(|| Guarded::by(self.guardrails));
+        guarded.holds(namespaces, pods, &self.policy.name.namespace)
     }
 
     /// What the checks leave alone.
@@ -71,7 +86,12 @@ impl<'w> Sight<'w> {
 
     /// The rules of a direction; none of a policy that can never select a pod.
     pub(super) fn rules(&self, direction: Direction) -> impl Iterator<Item = SeenRule<'w>> + use<'w> {
-        rules_of(self.policy, direction)
+        let rules = if self.selects_nothing {
+            None
+        } else {
+            self.policy.rules(direction)
+        };
+        seen(rules.unwrap_or_default(), direction)
     }
 
     /// What a check refuses at these spots together. It is new where the write opens any of them.
@@ -113,18 +133,27 @@ impl<'w> Sight<'w> {
     }
 }
 
-/// Whether a spot is among what a write opens.
-pub(super) fn opens(opened: &[Worse], (rule, peer): Spot) -> bool {
-    opened.contains(&Worse::Opens { rule, peer })
+/// Whether a spot is among what a write opens, in the order of [`worse`].
+pub(super) fn opens(opened: &[Worse], spot: Spot) -> bool {
+    let found = opened.binary_search_by(|worse| match worse {
+        // Comes first.
+        Worse::Releases => Ordering::Less,
+        Worse::Opens { rule, peer } => (*rule, *peer).cmp(&spot),
+    });
+    found.is_ok()
 }
 
 /// The rules of a direction that could let something pass.
 pub(super) fn rules_of(policy: &Policy, direction: Direction) -> impl Iterator<Item = SeenRule<'_>> {
     let rules = if policy.selects_nothing() {
-        &[]
+        None
     } else {
-        policy.rules(direction).unwrap_or_default()
+        policy.rules(direction)
     };
+    seen(rules.unwrap_or_default(), direction)
+}
+
+fn seen(rules: &[Rule], direction: Direction) -> impl Iterator<Item = SeenRule<'_>> {
     rules
         .iter()
         .enumerate()

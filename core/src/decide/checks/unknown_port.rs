@@ -10,12 +10,17 @@
 //!
 //! **Settle it** by repairing the name, or with `waive` on `policychecks.ringfence.dev/UnknownPort` at the cluster.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use super::sight::{Breach, DIRECTIONS, SeenRule, Sight, Standing, rules_of};
 use crate::labels::Selector;
 use crate::model::Running;
 use crate::netpol::{Direction, Peer, PeerNamespaces, Policy, Protocol, protocol_name};
+
+/// How many selectors are held against what runs; of the rules that are left nothing is said.
+const MOST_STEPS: usize = 1 << 20;
 
 /// Whether who runs has to be known.
 pub(super) fn asks(sight: &Sight<'_>) -> bool {
@@ -28,9 +33,15 @@ pub(super) fn asks(sight: &Sight<'_>) -> bool {
 pub(super) fn find(sight: &Sight<'_>, running: &[Running]) -> Vec<Breach> {
     let known: BTreeSet<Unknown<'_>> = sight
         .before()
-        .map(|before| unknown(before, running).map(|(_, unknown)| unknown).collect())
+        .map(|before| {
+            unknown(before, running)
+                .into_iter()
+                .map(|(_, unknown)| unknown)
+                .collect()
+        })
         .unwrap_or_default();
     unknown(sight.policy, running)
+        .into_iter()
         .map(|(seen, unknown)| Breach {
             why: format!(
                 "{}.ports names {} {}, which {}",
@@ -55,53 +66,83 @@ pub(super) fn find(sight: &Sight<'_>, running: &[Running]) -> Vec<Breach> {
 type Unknown<'p> = (Direction, Protocol, &'p str);
 
 /// Every name that nothing answers to, with its rule.
-fn unknown<'p>(policy: &'p Policy, running: &'p [Running]) -> impl Iterator<Item = (SeenRule<'p>, Unknown<'p>)> {
-    DIRECTIONS
-        .into_iter()
-        .flat_map(|direction| rules_of(policy, direction).map(move |seen| (direction, seen)))
-        .filter_map(move |(direction, seen)| {
-            let answering = answering(policy, direction, &seen, running)?;
-            let has = |protocol: Protocol, name: &str| {
-                let mut ports = answering.iter().flat_map(|running| &running.ports);
-                ports.any(|port| port.protocol == protocol && &*port.name == name)
-            };
-            let names: Vec<Unknown<'p>> = seen
-                .ports()
-                .named()
-                .filter(|(protocol, name)| !has(*protocol, name))
-                .map(|(protocol, name)| (direction, protocol, name))
-                .collect();
-            Some((seen, names))
-        })
-        .flat_map(|(seen, names)| names.into_iter().map(move |unknown| (seen, unknown)))
-}
-
-/// What answers to the ports of a rule; none where that cannot be told.
-fn answering<'p>(
-    policy: &Policy,
-    direction: Direction,
-    seen: &SeenRule<'p>,
-    running: &'p [Running],
-) -> Option<Vec<&'p Running>> {
-    let matching = |selectors: &[&Selector]| -> Vec<&'p Running> {
-        let matches = |running: &&Running| selectors.iter().any(|selector| selector.matches(&running.labels));
-        running.iter().filter(matches).collect()
+fn unknown<'p>(policy: &'p Policy, running: &'p [Running]) -> Vec<(SeenRule<'p>, Unknown<'p>)> {
+    let mut answering = Answering {
+        running,
+        selected: OnceCell::new(),
+        steps: 0,
     };
-    if direction == Direction::Ingress {
-        return Some(matching(&[&policy.pods])).filter(|selected| !selected.is_empty());
-    }
-    let mut selectors = Vec::new();
-    for (_, peer) in seen.peers() {
-        match peer {
-            Peer::Pods {
-                namespaces: PeerNamespaces::Own,
-                pods,
-            } => selectors.push(pods),
-            Peer::Pods { .. } => return None,
-            Peer::Block(_) => {}
+    let mut found = Vec::new();
+    for direction in DIRECTIONS {
+        for seen in rules_of(policy, direction) {
+            let names: Vec<(Protocol, &str)> = seen.ports().named().collect();
+            if names.is_empty() {
+                continue;
+            }
+            let answered = match direction {
+                Direction::Ingress => answering.selected(policy).cloned(),
+                Direction::Egress => answering.let_out_to(&seen),
+            };
+            let Some(answered) = answered else { continue };
+            let unanswered = names.into_iter().filter(|name| !answered.contains(name));
+            found.extend(unanswered.map(|(protocol, name)| (seen, (direction, protocol, name))));
         }
     }
-    let answering = matching(&selectors);
-    let addresses_alone = selectors.is_empty() && !seen.rule.is_for_everyone();
-    (addresses_alone || !answering.is_empty()).then_some(answering)
+    found
+}
+
+/// The names that somebody answers to.
+type Names<'p> = Rc<BTreeSet<(Protocol, &'p str)>>;
+
+/// What answers to the ports of rules.
+struct Answering<'p> {
+    running: &'p [Running],
+    /// What the policy selects, looked up once.
+    selected: OnceCell<Option<Names<'p>>>,
+    steps: usize,
+}
+
+impl<'p> Answering<'p> {
+    fn matching(&self, selectors: &[&Selector]) -> Vec<&'p Running> {
+        let matches = |running: &&Running| selectors.iter().any(|selector| selector.matches(&running.labels));
+        self.running.iter().filter(matches).collect()
+    }
+
+    /// Of ingress; none where no pod is selected.
+    fn selected(&self, policy: &Policy) -> Option<&Names<'p>> {
+        let selected = self.selected.get_or_init(|| {
+            let selected = self.matching(&[&policy.pods]);
+            (!selected.is_empty()).then(|| names(&selected))
+        });
+        selected.as_ref()
+    }
+
+    /// Of egress; none where it cannot be told.
+    fn let_out_to(&mut self, seen: &SeenRule<'p>) -> Option<Names<'p>> {
+        let mut selectors = Vec::new();
+        for (_, peer) in seen.peers() {
+            match peer {
+                Peer::Pods {
+                    namespaces: PeerNamespaces::Own,
+                    pods,
+                } => selectors.push(pods),
+                Peer::Pods { .. } => return None,
+                Peer::Block(_) => {}
+            }
+        }
+        self.steps = self
+            .steps
+            .saturating_add(selectors.len().saturating_mul(self.running.len()));
+        if self.steps > MOST_STEPS {
+            return None;
+        }
+        let answering = self.matching(&selectors);
+        let addresses_alone = selectors.is_empty() && !seen.rule.is_for_everyone();
+        (addresses_alone || !answering.is_empty()).then(|| names(&answering))
+    }
+}
+
+fn names<'p>(running: &[&'p Running]) -> Names<'p> {
+    let ports = running.iter().flat_map(|running| &running.ports);
+    Rc::new(ports.map(|port| (port.protocol, &*port.name)).collect())
 }

@@ -13,7 +13,6 @@
 //! **Settle it** by naming the namespaces, or with `waive` on `policychecks.ringfence.dev/UnownedNamespaceLabel` at the
 //! cluster.
 
-use super::guarded::guarded;
 use super::sight::{Breach, DIRECTIONS, Sight};
 use crate::labels::{Operator, Selector};
 use crate::netpol::{Peer, PeerNamespaces};
@@ -33,11 +32,10 @@ pub(super) fn find(sight: &Sight<'_>) -> Vec<Breach> {
                 let PeerNamespaces::Selected(selector) = namespaces else {
                     continue;
                 };
-                let own = &sight.policy.name.namespace;
                 let Some(key) = trusted(selector, |key| owned.contains(key)) else {
                     continue;
                 };
-                if !guarded(sight.guardrails, namespaces, pods, own) {
+                if !sight.is_guarded(namespaces, pods) {
                     let why = format!(
                         "{}[{at}] trusts namespace label {key}, which not only its owners may set",
                         seen.peers_path()

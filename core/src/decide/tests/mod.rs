@@ -5,6 +5,7 @@ mod checks_attacks;
 mod cross;
 mod cross_by_brute_force;
 mod duties;
+mod huge;
 mod isolation;
 mod manage;
 mod modes;
