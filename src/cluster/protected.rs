@@ -97,12 +97,40 @@ impl Composed {
         let derived = whole.derived().len();
         metrics.derived.set(number(derived));
         metrics.protecting_nothing.set(number(protected.len() - derived));
+        tell_crowded_out(configured, &whole, protected);
         self.0 = Some(Made {
             configured: Arc::clone(configured),
             protected: Arc::clone(protected),
             whole: Arc::clone(&whole),
         });
         whole
+    }
+}
+
+/// Logs which policies protect nothing because others of their namespace, before them by name, take all that it may.
+fn tell_crowded_out(configured: &Guardrails, whole: &Guardrails, protected: &Protected) {
+    let derived = whole.derived();
+    if derived.len() == protected.len() {
+        return;
+    }
+    let is_derived = |made: &Derived| {
+        derived
+            .binary_search_by(|segment| segment.name.cmp(made.name()))
+            .is_ok()
+    };
+    let missing = protected
+        .values()
+        .filter(|made| !made.is_nothing() && !is_derived(made));
+    let crowded_out: Vec<&str> = missing
+        .filter(|made| made.under(configured).0.is_some())
+        .map(|made| made.name().as_str())
+        .collect();
+    if let Some(first) = crowded_out.iter().min() {
+        tracing::error!(
+            policies = crowded_out.len(),
+            first,
+            "protected policies protect nothing: those before them by name in their namespace take all that one may have"
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`Derived`]: the segment that a NetworkPolicy makes by itself once it has opted in: the pods that it selects are members,
 //! the pods that it names as peers are clients. What it says of everybody or of addresses names no pods, and is left out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::compile::identified;
@@ -17,6 +17,13 @@ pub const PROTECTED_LABEL: (&str, &str) = ("ringfence.dev/protected", "true");
 
 /// The label that every namespace has, and nobody can forge.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
+/// The most bytes of keys, values and names that the clauses of one policy hold: whoever may write a policy must not fill the
+/// memory of every replica, and where nothing is enforced that is whoever may edit.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// The most clauses that all policies of one namespace make, and the most bytes of them, for the same reason.
+const MOST_OF_NAMESPACE: (usize, usize) = (5_000, 1024 * 1024);
 
 /// What is told in denials of a derived segment.
 const DESCRIPTION: &str = "derived from the NetworkPolicy of that name";
@@ -57,7 +64,7 @@ pub enum LeftOut {
     Addresses,
     /// A peer names system namespaces.
     System,
-    /// There are more peers, or more requirements in one selector, than a segment may have.
+    /// There are more peers, or more requirements in one selector, than a segment may have, or all of them are too long.
     TooMany,
 }
 
@@ -74,7 +81,8 @@ impl fmt::Display for LeftOut {
             Self::System => formatter.write_str("what it names in system namespaces makes no clients"),
             Self::TooMany => write!(
                 formatter,
-                "beyond {MAX_CLAUSES} peers, or {MAX_REQUIREMENTS} requirements in one selector, nothing is protected"
+                "beyond {MAX_CLAUSES} peers, {MAX_REQUIREMENTS} requirements in one selector or {} KiB in all, nothing is protected",
+                MAX_BYTES / 1024
             ),
         }
     }
@@ -85,14 +93,20 @@ impl Derived {
     pub fn of(policy: &Policy) -> Self {
         let namespace = policy.name.namespace.clone();
         let mut left_out = BTreeSet::new();
-        let mut keep = |namespaces: NamespaceSet, pods: &Selector, empty: LeftOut| match usable(pods, empty) {
-            Ok(()) => Some(Clause {
-                namespaces,
-                pods: pods.clone(),
-            }),
-            Err(why) => {
-                left_out.insert(why);
-                None
+        let mut left = MAX_BYTES;
+        let mut keep = |namespaces: NamespaceSet, pods: &Selector, empty: LeftOut| {
+            let length = bytes_of(pods) + length(&namespaces);
+            let fits = left.checked_sub(length).ok_or(LeftOut::TooMany);
+            match usable(pods, empty).and(fits) {
+                Ok(rest) => {
+                    left = rest;
+                    let pods = pods.clone();
+                    Some(Clause { namespaces, pods })
+                }
+                Err(why) => {
+                    left_out.insert(why);
+                    None
+                }
             }
         };
         let own = NamespaceSet::Named([namespace.clone()].into());
@@ -195,7 +209,8 @@ impl Derived {
 }
 
 impl Guardrails {
-    /// This configuration, which has no derived segments yet, with those.
+    /// This configuration, which has no derived segments yet, with those: of each namespace the first by name, up to 5,000
+    /// clauses and 1 MiB.
     #[must_use]
     pub fn with_derived<'d>(&self, derived: impl IntoIterator<Item = &'d Derived>) -> Self {
         let mut segments: Vec<Segment> = derived
@@ -203,6 +218,18 @@ impl Guardrails {
             .filter_map(|derived| derived.segment(self))
             .collect();
         segments.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        let mut made: BTreeMap<NamespaceName, (usize, usize)> = BTreeMap::new();
+        segments.retain(|segment| {
+            let Scope::Namespace(namespace) = &segment.consent else {
+                return true;
+            };
+            let (clauses, bytes) = made.entry(namespace.clone()).or_default();
+            for clause in segment.members.iter().chain(&segment.clients) {
+                *clauses += 1;
+                *bytes += bytes_of(&clause.pods) + length(&clause.namespaces);
+            }
+            *clauses <= MOST_OF_NAMESPACE.0 && *bytes <= MOST_OF_NAMESPACE.1
+        });
         let mut whole = self.clone();
         let first = u32::try_from(whole.segments.len()).unwrap_or(u32::MAX);
         let clauses: Vec<_> = identified(first, &segments).collect();
@@ -258,6 +285,24 @@ fn usable(pods: &Selector, empty: LeftOut) -> Result<(), LeftOut> {
     match pods.requirements().iter().find(generated) {
         Some(requirement) => Err(LeftOut::Generated(requirement.key.clone())),
         None => Ok(()),
+    }
+}
+
+/// How many bytes of keys and values a selector holds.
+fn bytes_of(selector: &Selector) -> usize {
+    let values = |operator: &Operator| match operator {
+        Operator::In(values) | Operator::NotIn(values) => values.iter().map(String::len).sum(),
+        Operator::Exists | Operator::DoesNotExist => 0_usize,
+    };
+    let requirements = selector.requirements().iter();
+    requirements.map(|one| one.key.len() + values(&one.operator)).sum()
+}
+
+/// How many bytes of names, or of keys and values, a set of namespaces holds.
+fn length(namespaces: &NamespaceSet) -> usize {
+    match namespaces {
+        NamespaceSet::Named(names) => names.iter().map(|name| name.as_str().len()).sum(),
+        NamespaceSet::Selected(selector) => bytes_of(selector),
     }
 }
 

@@ -2,6 +2,8 @@
 //! under one requirement that a pod must meet for it to match (a key with a value, or a key), the rarest it has; a lookup
 //! visits what is filed under the pod's own labels, so its cost follows the labels of the pod, not the number of selectors.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 
 use super::{LabelSet, LabelSpace, Operator, Requirement, Selector};
@@ -29,7 +31,8 @@ pub struct SelectorIndex<Id> {
 #[derive(Debug, Clone)]
 struct Filed<Id> {
     id: Id,
-    selector: Selector,
+    /// Shared: one selector is filed under each of its values, in each namespace.
+    selector: Arc<Selector>,
 }
 
 impl<Id> Default for SelectorIndex<Id> {
@@ -98,7 +101,7 @@ impl<Id: Copy + Ord> SelectorIndex<Id> {
         let wanted = Wanted::count(selectors.iter().map(|(_, selector)| *selector));
         let mut index = Self::default();
         for (id, selector) in selectors {
-            index.file(*id, selector, &wanted);
+            index.file(*id, &Arc::new((*selector).clone()), &wanted);
         }
         index
     }
@@ -120,10 +123,10 @@ impl<Id: Copy + Ord> SelectorIndex<Id> {
         found.extend(all.filter(meets).map(|filed| filed.id));
     }
 
-    fn file(&mut self, id: Id, selector: &Selector, wanted: &Wanted<'_>) {
+    fn file(&mut self, id: Id, selector: &Arc<Selector>, wanted: &Wanted<'_>) {
         let filed = Filed {
             id,
-            selector: selector.clone(),
+            selector: Arc::clone(selector),
         };
         let rarest = selector
             .requirements()
@@ -178,14 +181,15 @@ impl ClauseIndex {
     pub fn extend(&mut self, clauses: &[(ClauseId, &Clause)]) {
         let wanted = Wanted::count(clauses.iter().map(|(_, clause)| &clause.pods));
         for (id, clause) in clauses {
+            let pods = Arc::new(clause.pods.clone());
             match &clause.namespaces {
                 NamespaceSet::Named(names) => {
                     for name in names {
                         let drawer = self.named.entry(name.clone()).or_default();
-                        drawer.file(*id, &clause.pods, &wanted);
+                        drawer.file(*id, &pods, &wanted);
                     }
                 }
-                NamespaceSet::Selected(_) => self.selected.file(*id, &clause.pods, &wanted),
+                NamespaceSet::Selected(_) => self.selected.file(*id, &pods, &wanted),
             }
         }
     }
@@ -226,6 +230,25 @@ mod tests {
     use super::*;
     use crate::guardrails::{SegmentId, Side};
     use crate::labels::Labels;
+
+    /// Whoever writes a policy chooses how many values a selector has.
+    #[test]
+    fn a_selector_of_many_values_is_held_once() {
+        let values: Vec<String> = (0..1_000).map(|number| number.to_string()).collect();
+        let selector = Selector::new(vec![Requirement {
+            key: "app".to_owned(),
+            operator: Operator::In(values),
+        }]);
+        let index = SelectorIndex::new(&[(7, &selector)]);
+        let by_value = &index.by_value["app"];
+        assert_eq!(by_value.len(), 1_000);
+        let held = Arc::strong_count(&by_value["0"][0].selector);
+        assert!(held >= 1_000, "{held} of 1000 share it");
+        assert_eq!(
+            index.matching(&[("app", "999")].into_iter().collect::<Labels<'_>>()),
+            [7]
+        );
+    }
 
     const KEYS: [&str; 3] = ["app", "tier", "team"];
     const VALUES: [&str; 3] = ["a", "b", ""];

@@ -124,6 +124,64 @@ fn more_peers_than_a_segment_may_have_are_left_out_and_told() {
     assert_eq!(clauses(&with("{}", &made), Side::Client).len(), 1_000);
 }
 
+/// Where nothing is enforced, whoever may edit opts policies in, and every replica holds what they make.
+#[test]
+fn what_one_policy_makes_every_replica_hold_is_bounded() {
+    let values: Vec<String> = (0..10_000).map(|number| format!(r#""v{number:010}""#)).collect();
+    let long = format!(
+        r#"{{"matchExpressions": [{{"key": "app", "operator": "NotIn", "values": [{}]}}]}}"#,
+        values.join(",")
+    );
+    let made = derived(&format!(r#"{{"podSelector": {long}}}"#));
+    assert_eq!((made.is_nothing(), made.left_out), (true, vec![LeftOut::TooMany]));
+    // What comes before it, or fits after it, is protected.
+    let short = |value: &str| format!(r#"{{"podSelector": {{"matchLabels": {{"app": "{value}"}}}}}}"#);
+    let made = from(&format!(r#"{}, {{"podSelector": {long}}}, {}"#, short("a"), short("b")));
+    assert_eq!(made.left_out, [LeftOut::TooMany]);
+    assert_eq!(clauses(&with("{}", &made), Side::Client), ["web: app", "web: app"]);
+}
+
+#[test]
+fn what_the_policies_of_one_namespace_make_is_bounded_and_takes_nothing_from_others() {
+    let peers: Vec<String> = (0..999)
+        .map(|number| format!(r#"{{"podSelector": {{"matchLabels": {{"app": "a{number}"}}}}}}"#))
+        .collect();
+    let spec = format!(
+        r#"{{"podSelector": {DB}, "ingress": [{{"from": [{}]}}]}}"#,
+        peers.join(",")
+    );
+    let spec: NetworkPolicySpec = serde_json::from_str(&spec).expect("a spec");
+    let of = |namespace: &str, name: &str| {
+        Derived::of(&Policy::read(namespace, name, &spec, Leniency::Stored).expect("valid"))
+    };
+    let mut many: Vec<Derived> = (0..8).map(|number| of("web", &format!("p{number}"))).collect();
+    let values: Vec<String> = (0..1_000).map(|number| format!(r#""{number:060}""#)).collect();
+    let spec = format!(
+        r#"{{"podSelector": {{"matchExpressions": [{{"key": "app", "operator": "In", "values": [{}]}}]}}}}"#,
+        values.join(",")
+    );
+    many.extend((10..40).map(|number| {
+        let spec: NetworkPolicySpec = serde_json::from_str(&spec).expect("a spec");
+        Derived::of(&Policy::read("dev", &format!("p{number}"), &spec, Leniency::Stored).expect("valid"))
+    }));
+    many.push(of("shop", "p9"));
+    many.reverse();
+    let whole = accepted(&guardrails_with("{mode: Enforce}"))
+        .guardrails
+        .with_derived(&many);
+    let (of_dev, others): (Vec<&str>, Vec<&str>) = whole
+        .derived()
+        .iter()
+        .map(|segment| segment.name.as_str())
+        .partition(|name| name.starts_with("dev/"));
+    assert_eq!(
+        (of_dev.len(), of_dev.last()),
+        (17, Some(&"dev/p26")),
+        "as many as 1 MiB holds"
+    );
+    assert_eq!(others, ["shop/p9", "web/p0", "web/p1", "web/p2", "web/p3", "web/p4"]);
+}
+
 /// Nobody thinks that addresses are pods; who looks why there are no clients is told.
 #[rstest]
 #[case::addresses_alone(r#"{"ipBlock": {"cidr": "10.0.0.0/8"}}"#, &[LeftOut::Addresses])]
