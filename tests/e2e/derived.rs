@@ -1,6 +1,8 @@
 //! Policies that opt in to protection: docs/derived-segments.md, walked; then everything that somebody who may `edit` could
 //! try against one, with and without `protect` in that one namespace.
 
+mod attacks;
+
 use std::time::Instant;
 
 use ringfence_controlplane::{Output, wait_until};
@@ -354,4 +356,5 @@ fn who_may_protect_in_one_namespace_claims_no_pods_of_other_teams() {
     // Its namespace goes, and what it claimed is free.
     world.kubectl("admin", "delete namespace cellar --wait=false").ok();
     world.eventually("admin", &claimed);
+    world.eventually_says("get namespace cellar --ignore-not-found -o name", "");
 }
