@@ -161,6 +161,25 @@ fn pods_of_one_owner_are_told_apart_where_a_policy_can() {
     );
 }
 
+/// Values that no policy mentions are alike to all of them, and yet not the same: each end is told by labels of its own.
+#[test]
+fn an_end_is_told_by_labels_that_all_its_pods_have() {
+    let beta = UNLIKE.replace("w-1", "w-3").replace("stable", "beta");
+    let by = |operator: &str| {
+        let expression = format!("{{key: track, operator: {operator}, values: [canary]}}");
+        let spec = format!(
+            "{{podSelector: {{matchLabels: {{pod: b}}}}, ingress: [{{from: [{{podSelector: {{matchExpressions: [{{key: app, operator: Exists}}, {expression}]}}}}], ports: [{{port: 80}}]}}]}}"
+        );
+        let documents = beta.split("---").next().unwrap_or_default();
+        connections(&format!("{}---{UNLIKE}---{documents}", policy(&spec)), &[])
+    };
+    assert_eq!(
+        by("NotIn"),
+        BTreeSet::from(["beta", "stable"].map(|track| format!("x/w[track={track}] -> x/b TCP 80")))
+    );
+    assert_eq!(by("In"), BTreeSet::from(["x/w[track=canary] -> x/b TCP 80".to_owned()]));
+}
+
 #[test]
 fn pods_in_the_network_of_their_node_are_marked() {
     let manifests = policy("{podSelector: {}}")

@@ -281,7 +281,8 @@ fn workload((before, after): (Option<EndpointId>, Option<EndpointId>)) -> Differ
     DifferenceEnd::Workload(before, after)
 }
 
-/// Which endpoint of the old world is which of the new one: first those that policies see alike, then in order.
+/// Which endpoint of the old world is which of the new one: first those that policies see alike, of these those that are
+/// called alike, then in order.
 fn paired(
     before: &Reach<'_>,
     after: &Reach<'_>,
@@ -306,18 +307,25 @@ fn paired(
         });
         old == new
     };
+    let labelled = |old: EndpointId, new: EndpointId| before.endpoint(old).apart == after.endpoint(new).apart;
     let mut pairs = Vec::new();
-    for (old, mut new) in named.into_values() {
-        let mut unlike = Vec::new();
-        for one in old {
-            match new.iter().position(|other| alike(one, *other)) {
-                Some(at) => pairs.push((Some(one), Some(new.remove(at)))),
-                None => unlike.push(one),
-            }
+    for (mut old, mut new) in named.into_values() {
+        let closest_first: [&dyn Fn(EndpointId, EndpointId) -> bool; 3] = [
+            &|one, other| alike(one, other) && labelled(one, other),
+            &alike,
+            &|_, _| true,
+        ];
+        for near in closest_first {
+            old.retain(|one| match new.iter().position(|other| near(*one, *other)) {
+                Some(at) => {
+                    pairs.push((Some(*one), Some(new.remove(at))));
+                    false
+                }
+                None => true,
+            });
         }
-        let mut new = new.into_iter();
-        pairs.extend(unlike.into_iter().map(|one| (Some(one), new.next())));
-        pairs.extend(new.map(|one| (None, Some(one))));
+        pairs.extend(old.into_iter().map(|one| (Some(one), None)));
+        pairs.extend(new.into_iter().map(|one| (None, Some(one))));
     }
     pairs
 }
