@@ -54,6 +54,8 @@ pub(super) struct PeerTable<'w> {
     /// The namespaces of each namespaceSelector, in order.
     selected: Vec<Vec<NamespaceId>>,
     labels: Vec<(NamespaceId, Vec<(String, String)>)>,
+    /// Where the namespaces with a label stand there.
+    labelled: HashMap<String, HashMap<String, Vec<usize>>>,
     blocks: Vec<(PeerId, AddressSet, Block)>,
     block_numbers: HashMap<(IpNet, Vec<IpNet>), PeerId>,
     /// The blocks whose CIDR is exactly this one.
@@ -68,6 +70,13 @@ pub(super) struct PeerTable<'w> {
 
 impl<'w> PeerTable<'w> {
     pub(super) fn new(namespaces: &NamespaceTable) -> Self {
+        let mut labelled: HashMap<String, HashMap<String, Vec<usize>>> = HashMap::new();
+        for (at, (_, labels)) in namespaces.iter().enumerate() {
+            for (key, value) in labels {
+                let by_value = labelled.entry_ref(key.as_str()).or_default();
+                by_value.entry_ref(value.as_str()).or_default().push(at);
+            }
+        }
         Self {
             entries: Vec::new(),
             numbers: HashMap::new(),
@@ -77,6 +86,7 @@ impl<'w> PeerTable<'w> {
                 .iter()
                 .map(|(number, labels)| (number, labels.clone()))
                 .collect(),
+            labelled,
             blocks: Vec::new(),
             block_numbers: HashMap::new(),
             by_cidr: HashMap::new(),
@@ -119,8 +129,19 @@ impl<'w> PeerTable<'w> {
             return *number;
         }
         let number = SelectedId(self.selected.len());
-        let matching = self.labels.iter().filter(|(_, labels)| selector.matches(labels));
-        self.selected.push(matching.map(|(namespace, _)| *namespace).collect());
+        let matches =
+            |(namespace, labels): &(NamespaceId, Vec<(String, String)>)| selector.matches(labels).then_some(*namespace);
+        // Of 5,000 namespaces most selectors name one: whoever looks at all of them for each looks for minutes.
+        let selected = match fewest_with_label(&self.labelled, selector) {
+            Some(candidates) => {
+                let mut candidates: Vec<usize> = candidates.flatten().copied().collect();
+                candidates.sort_unstable();
+                candidates.dedup();
+                candidates.iter().filter_map(|at| matches(&self.labels[*at])).collect()
+            }
+            None => self.labels.iter().filter_map(matches).collect(),
+        };
+        self.selected.push(selected);
         self.selectors.insert(selector, number);
         number
     }
@@ -234,7 +255,7 @@ impl<'w> PeerTable<'w> {
             }
             Entry::Selected(SelectedId(selector), pods) => {
                 let namespaces = &self.selected[selector];
-                let mut members: Vec<GroupId> = match self.fewest_with_label(pods) {
+                let mut members: Vec<GroupId> = match fewest_with_label(&self.by_label, pods) {
                     Some(candidates) => candidates.flatten().copied().collect(),
                     None => namespaces
                         .iter()
@@ -250,23 +271,26 @@ impl<'w> PeerTable<'w> {
             }
         })
     }
+}
 
-    /// The groups that carry one of the values of the requirement that the fewest groups meet; none where a selector
-    /// requires no value.
-    fn fewest_with_label(&self, pods: &Selector) -> Option<impl Iterator<Item = &Vec<GroupId>>> {
-        let with = |key: &str, values: &[String]| -> Vec<&Vec<GroupId>> {
-            let by_value = self.by_label.get(key);
-            values.iter().filter_map(|value| by_value?.get(value)).collect()
-        };
-        pods.requirements()
-            .iter()
-            .filter_map(|requirement| match &requirement.operator {
-                Operator::In(values) => Some(with(&requirement.key, values)),
-                Operator::NotIn(_) | Operator::Exists | Operator::DoesNotExist => None,
-            })
-            .min_by_key(|lists| lists.iter().map(|list| list.len()).sum::<usize>())
-            .map(Vec::into_iter)
-    }
+/// Those that carry one of the values of the requirement that the fewest meet; none where a selector requires no value.
+fn fewest_with_label<'t, T>(
+    labelled: &'t HashMap<String, HashMap<String, Vec<T>>>,
+    selector: &Selector,
+) -> Option<impl Iterator<Item = &'t Vec<T>>> {
+    let with = |key: &str, values: &[String]| -> Vec<&'t Vec<T>> {
+        let by_value = labelled.get(key);
+        values.iter().filter_map(|value| by_value?.get(value)).collect()
+    };
+    selector
+        .requirements()
+        .iter()
+        .filter_map(|requirement| match &requirement.operator {
+            Operator::In(values) => Some(with(&requirement.key, values)),
+            Operator::NotIn(_) | Operator::Exists | Operator::DoesNotExist => None,
+        })
+        .min_by_key(|lists| lists.iter().map(|list| list.len()).sum::<usize>())
+        .map(Vec::into_iter)
 }
 
 /// Finds the peers of one direction's rules that match a group.
