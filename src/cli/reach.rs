@@ -18,7 +18,7 @@ use crate::reach::told::names::Names;
 use crate::reach::told::picture::{Everybody, Picture};
 use crate::reach::told::policies::PolicyNames;
 use crate::reach::told::{json, mermaid, svg, table};
-use crate::reach::{Compiled, Reading, WorkloadKinds, live, load};
+use crate::reach::{Addresses, Compiled, Reading, WorkloadKinds, live, load};
 
 /// Arguments of `ringfence reach`.
 #[derive(Debug, Args)]
@@ -295,6 +295,11 @@ impl ReadingArguments {
         Reading {
             kinds: WorkloadKinds::new(&guardrails.workloads),
             namespace: self.namespace.clone(),
+            addresses: if self.ipblock_pods {
+                Addresses::TellPodsApart
+            } else {
+                Addresses::TellNothing
+            },
         }
     }
 }

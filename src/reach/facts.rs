@@ -92,7 +92,7 @@ pub(super) struct Workload {
 }
 
 /// What is read of a pod or a template of pods.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Pod {
     /// Its labels.
     pub labels: LabelMap,
@@ -106,6 +106,16 @@ pub struct Pod {
     pub count: u32,
 }
 
+/// Whether the addresses of pods matter to who reaches them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Addresses {
+    /// Only those of nodes do.
+    #[default]
+    TellNothing,
+    /// ipBlocks match pods by them.
+    TellPodsApart,
+}
+
 /// How objects are to be read.
 #[derive(Debug, Clone)]
 pub struct Reading {
@@ -113,6 +123,8 @@ pub struct Reading {
     pub kinds: WorkloadKinds,
     /// Where objects are that name no namespace.
     pub namespace: String,
+    /// Whether pods that differ in their addresses alone are alike.
+    pub addresses: Addresses,
 }
 
 impl Reading {

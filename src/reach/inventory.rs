@@ -1,13 +1,16 @@
 //! [`Inventory`]: facts in, out the namespaces, the policies, and the workloads with their pods, each pod counted once
-//! however many manifests speak of it.
+//! however many manifests speak of it. Pods that are alike are one from the moment they are read.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::mem;
+use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
 use ringfence_core::netpol::NetworkPolicySpec;
 
-use super::facts::{Controller, Fact, Identity, LabelMap, Pod, Served, Workload};
-use super::objects::Origin;
+use super::facts::{Addresses, Controller, Fact, Identity, LabelMap, Pod, Served, Workload};
+use super::origin::Origin;
 use crate::answer::offline::{Problem, Problems};
 
 /// The label by which every namespace can be selected; the API server sets it.
@@ -50,23 +53,84 @@ pub struct FoundPolicy {
 
 /// Facts being put together.
 #[derive(Debug, Default)]
-struct Gathering {
+pub(super) struct Gathering {
     namespaces: HashMap<String, (LabelMap, Origin)>,
     policies: BTreeMap<Identity, FoundPolicy>,
-    pods: HashMap<Identity, Option<Pod>>,
-    /// The pods of each controller, or of nobody.
-    running: Vec<(Identity, Option<Controller>, Option<Pod>)>,
+    /// What each pod is, in short.
+    pods: HashMap<Identity, u64>,
+    running: Running,
+    addresses: Addresses,
     workloads: HashMap<Owner, Workload>,
     unread: BTreeMap<String, (usize, Problem)>,
     warnings: Vec<String>,
     problems: Vec<Problem>,
 }
 
+/// The pods that there are, those together that one controller made and nothing tells apart, in the order of the first.
+#[derive(Debug, Default)]
+struct Running {
+    alike: Vec<Alike>,
+    /// Where they stand there, by what they are in short.
+    known: HashMap<u64, usize>,
+    hasher: RandomState,
+}
+
+/// Pods that are alike.
+#[derive(Debug)]
+struct Alike {
+    namespace: String,
+    controller: Option<Controller>,
+    /// The name of the first.
+    name: String,
+    /// Each of them.
+    pod: Pod,
+    /// How many they are.
+    pods: u32,
+    /// Their addresses, where those do not tell them apart.
+    addresses: Vec<IpAddr>,
+}
+
+impl Running {
+    /// In short, what something is.
+    fn short(&self, what: &impl Hash) -> u64 {
+        self.hasher.hash_one(what)
+    }
+
+    fn add(&mut self, identity: &Identity, controller: Option<Controller>, mut pod: Pod, addresses: Addresses) {
+        let together = addresses == Addresses::TellNothing && !pod.host_network;
+        let set_aside = if together {
+            mem::take(&mut pod.addresses)
+        } else {
+            Vec::new()
+        };
+        let Identity { namespace, name } = identity;
+        let short = self.short(&(namespace, &controller, &pod));
+        // Who has no controller stands alone.
+        let known = self.known.get(&short).filter(|_| controller.is_some());
+        if let Some(alike) = known.and_then(|at| self.alike.get_mut(*at))
+            && (&alike.namespace, &alike.controller, &alike.pod) == (namespace, &controller, &pod)
+        {
+            alike.pods = alike.pods.saturating_add(pod.count);
+            alike.addresses.extend(set_aside);
+            return;
+        }
+        self.known.insert(short, self.alike.len());
+        self.alike.push(Alike {
+            namespace: namespace.clone(),
+            controller,
+            name: name.clone(),
+            pods: pod.count,
+            pod,
+            addresses: set_aside,
+        });
+    }
+}
+
 impl Inventory {
     /// Puts facts together. Two policies of one name, and two objects of one name that differ in what is read of them, are
     /// refused: a cluster would hold one of them, and which one cannot be known here.
-    pub(super) fn of(facts: impl IntoIterator<Item = (Fact, Origin)>) -> Result<Self, Problems> {
-        let mut gathering = Gathering::default();
+    pub(super) fn of(facts: impl IntoIterator<Item = (Fact, Origin)>, addresses: Addresses) -> Result<Self, Problems> {
+        let mut gathering = Gathering::new(addresses);
         for (fact, origin) in facts {
             gathering.add(fact, origin);
         }
@@ -99,7 +163,15 @@ impl Inventory {
 }
 
 impl Gathering {
-    fn add(&mut self, fact: Fact, origin: Origin) {
+    pub(super) fn new(addresses: Addresses) -> Self {
+        Self {
+            addresses,
+            ..Self::default()
+        }
+    }
+
+    /// One more.
+    pub(super) fn add(&mut self, fact: Fact, origin: Origin) {
         match fact {
             Fact::Namespace(name, labels) => {
                 if let Some((known, first)) = self.namespaces.get(&name)
@@ -107,7 +179,7 @@ impl Gathering {
                 {
                     self.problems.push(twice(&format!("Namespace {name}"), first, &origin));
                 }
-                self.namespaces.insert(name, (labels, origin));
+                self.namespaces.insert(name, (labels, origin.kept()));
             }
             Fact::Policy(identity, spec, served) => {
                 if served == Served::Formerly {
@@ -124,7 +196,7 @@ impl Gathering {
                 let found = FoundPolicy {
                     identity: identity.clone(),
                     spec: *spec,
-                    origin,
+                    origin: origin.kept(),
                 };
                 self.policies.insert(identity, found);
             }
@@ -132,20 +204,25 @@ impl Gathering {
                 identity,
                 controller,
                 pod,
-            } => match self.pods.get(&identity) {
-                // Names that are generated come more than once.
-                Some(known) if !identity.name.ends_with('*') => {
-                    if *known != pod {
-                        let subject = format!("Pod {}/{}", identity.namespace, identity.name);
-                        self.problems
-                            .push(origin.problem(&[], format!("{subject}: {DIFFERENT}")));
+            } => {
+                let short = self.running.short(&pod);
+                match self.pods.get(&identity) {
+                    // Names that are generated come more than once.
+                    Some(known) if !identity.name.ends_with('*') => {
+                        if *known != short {
+                            let subject = format!("Pod {}/{}", identity.namespace, identity.name);
+                            self.problems
+                                .push(origin.problem(&[], format!("{subject}: {DIFFERENT}")));
+                        }
+                        return;
                     }
+                    _ => {}
                 }
-                _ => {
-                    self.pods.insert(identity.clone(), pod.clone());
-                    self.running.push((identity, controller, pod));
+                if let Some(pod) = pod {
+                    self.running.add(&identity, controller, pod, self.addresses);
                 }
-            },
+                self.pods.insert(identity, short);
+            }
             Fact::Workload(workload) => {
                 let owner = Owner {
                     namespace: workload.identity.namespace.clone(),
@@ -163,8 +240,8 @@ impl Gathering {
                 self.workloads.insert(owner, workload);
             }
             Fact::Unread { kind, name } => {
-                let first = origin.problem(&[], name);
-                self.unread.entry(kind).or_insert((0, first)).0 += 1;
+                let first = || (0, origin.problem(&[], name));
+                self.unread.entry(kind).or_insert_with(first).0 += 1;
             }
             Fact::Noted(note) => self.warnings.push(note.to_string()),
             Fact::Silent => {}
@@ -227,28 +304,34 @@ impl Gathering {
         top
     }
 
-    fn finish(mut self) -> Result<Inventory, Problems> {
+    /// All of them together.
+    pub(super) fn finish(mut self) -> Result<Inventory, Problems> {
         if !self.problems.is_empty() {
             return Err(Problems(self.problems));
         }
         let mut workloads: BTreeMap<Owner, Vec<Pod>> = BTreeMap::new();
-        for (identity, controller, pod) in std::mem::take(&mut self.running) {
-            let Some(pod) = pod else { continue };
+        for alike in mem::take(&mut self.running.alike) {
+            let Alike {
+                namespace,
+                controller,
+                name,
+                mut pod,
+                pods,
+                mut addresses,
+            } = alike;
             let owner = match controller {
                 Some(Controller { kind, name }) => {
-                    let maker = Owner {
-                        namespace: identity.namespace,
-                        kind,
-                        name,
-                    };
+                    let maker = Owner { namespace, kind, name };
                     self.topmost(self.near(maker, &pod))
                 }
                 None => Owner {
-                    namespace: identity.namespace,
+                    namespace,
                     kind: "Pod".to_owned(),
-                    name: identity.name,
+                    name,
                 },
             };
+            pod.count = pods;
+            pod.addresses.append(&mut addresses);
             workloads.entry(owner).or_default().push(pod);
         }
         // What runs says more than the template that it came from; the topmost template more than those below it.

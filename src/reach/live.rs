@@ -9,7 +9,7 @@ use super::facts::{Fact, Reading};
 use super::inventory::Inventory;
 use super::kinds::is_unread_policy;
 use super::load::facts_of;
-use super::objects::Origin;
+use super::origin::Origin;
 use crate::answer::offline::Problems;
 use crate::answer::offline::folder::File;
 
@@ -85,7 +85,7 @@ pub async fn list(client: &Client, reading: &Reading, custom: &[Workload]) -> Re
         }
     }
     warnings.extend(unread(client).await);
-    let mut inventory = Inventory::of(facts)?;
+    let mut inventory = Inventory::of(facts, reading.addresses)?;
     inventory.warnings.append(&mut warnings);
     Ok(inventory)
 }

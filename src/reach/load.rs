@@ -1,4 +1,5 @@
-//! Manifests of files, folders and stdin to an [`Inventory`]; many documents are read at once.
+//! Manifests of files, folders and stdin to an [`Inventory`]. Many files are read at once, and large ones in pieces, so that
+//! no more of their text is in memory than is being read.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -6,9 +7,11 @@ use std::sync::Arc;
 use std::thread;
 
 use super::facts::{Fact, Reading};
+use super::gather::gather;
 use super::inventory::Inventory;
-use super::objects::{Chunk, Contents, Origin, chunks};
-use crate::answer::offline::folder::{self, File, Unreadable};
+use super::objects::{Chunk, Contents, chunks};
+use super::origin::Origin;
+use crate::answer::offline::folder::{self, File, Listed, Unreadable};
 use crate::answer::offline::{Problem, Problems};
 
 /// Why there is no inventory.
@@ -28,29 +31,60 @@ pub enum NotLoaded {
     Problems(#[from] Problems),
 }
 
+/// How many bytes are read at a time: a piece of a large file, or some small ones.
+pub(super) const PIECE: usize = 1 << 19;
+
+/// Something to read.
+pub(super) enum Source {
+    /// A file.
+    Listed(Listed),
+    /// What came on stdin.
+    Text(File),
+}
+
 /// Reads files, folders (`*.yaml`, `*.yml` and `*.json` below them) and `-` for stdin.
-pub fn load(paths: &[PathBuf], reading: &Reading, mut stdin: impl Read) -> Result<Inventory, NotLoaded> {
-    let mut files = Vec::new();
+pub fn load(paths: &[PathBuf], reading: &Reading, stdin: impl Read) -> Result<Inventory, NotLoaded> {
+    load_in_pieces(paths, reading, stdin, PIECE)
+}
+
+pub(super) fn load_in_pieces(
+    paths: &[PathBuf],
+    reading: &Reading,
+    mut stdin: impl Read,
+    size: usize,
+) -> Result<Inventory, NotLoaded> {
+    let mut sources = Vec::new();
     for path in paths {
         if path == Path::new("-") {
             let mut text = String::new();
             stdin.read_to_string(&mut text).map_err(NotLoaded::Stdin)?;
             let name = "<stdin>".to_owned();
-            files.push(File { name, text });
+            sources.push(Source::Text(File { name, text }));
             continue;
         }
-        let found = folder::read(path)?;
+        let found = folder::list(path)?;
         if found.is_empty() {
             return Err(NotLoaded::Empty(path.clone()));
         }
-        files.extend(found);
+        sources.extend(found.into_iter().map(Source::Listed));
+    }
+    if let Some(gathered) = gather(&sources, reading, size) {
+        return gathered;
+    }
+    // Not as programs write it: all of the text together says what it means, or what is wrong with it.
+    let mut files = Vec::new();
+    for source in sources {
+        files.push(match source {
+            Source::Listed(listed) => listed.read()?,
+            Source::Text(file) => file,
+        });
     }
     Ok(of_files(files, reading)?)
 }
 
 /// Reads these.
 pub fn of_files(files: Vec<File>, reading: &Reading) -> Result<Inventory, Problems> {
-    Inventory::of(facts_of(files, reading)?)
+    Inventory::of(facts_of(files, reading)?, reading.addresses)
 }
 
 /// What these say, in their order; everything that is wrong with them is told at once.
@@ -70,13 +104,12 @@ pub(super) fn facts_of(files: Vec<File>, reading: &Reading) -> Result<Vec<(Fact,
     }
 }
 
-type Found = Result<(Fact, Origin), Problem>;
+pub(super) type Found = Result<(Fact, Origin), Problem>;
 
 /// What the parts say, in their order; each processor reads about as many bytes.
 fn read_parts(parts: &[Chunk], reading: &Reading) -> Vec<Found> {
-    let processors = thread::available_parallelism().map_or(1, usize::from);
     let total: usize = parts.iter().map(Chunk::size).sum();
-    let share = (total / processors).max(1 << 20);
+    let share = (total / processors()).max(1 << 20);
     let mut shares = Vec::new();
     let (mut start, mut size) = (0, 0);
     for (position, part) in parts.iter().enumerate() {
@@ -101,23 +134,43 @@ fn read_parts(parts: &[Chunk], reading: &Reading) -> Vec<Found> {
 fn read_share(parts: &[Chunk], reading: &Reading) -> Vec<Found> {
     let mut found = Vec::new();
     for part in parts {
-        match part.contents() {
-            Ok(Contents { objects, letter }) => {
-                let first = found.len();
-                found.extend(objects.into_iter().map(|object| {
-                    let fact = reading.read(&object)?;
-                    Ok((fact, object.origin))
-                }));
-                let says = |found: &Found| !matches!(found, Ok((Fact::Silent | Fact::Stranger(_), _)));
-                if let Some(letter) = letter.filter(|_| found[first..].iter().any(says)) {
-                    found.push(Ok((Fact::Noted(letter), part.origin())));
-                }
-            }
-            Err(problem) => found.push(match part.excuse(&problem) {
-                Some(why) => Ok((Fact::Stranger(why), part.origin())),
-                None => Err(problem),
-            }),
-        }
+        read_part(part, reading, &mut found);
     }
     found
+}
+
+pub(super) fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// What a whole file says.
+pub(super) fn read_file(file: File, reading: &Reading, found: &mut Vec<Found>) {
+    for part in chunks(&Arc::new(file)) {
+        read_part(&part, reading, found);
+    }
+}
+
+fn read_part(part: &Chunk, reading: &Reading, found: &mut Vec<Found>) {
+    tell(part, part.contents(), reading, found);
+}
+
+/// What the objects of a part say.
+pub(super) fn tell(part: &Chunk, contents: Result<Contents, Problem>, reading: &Reading, found: &mut Vec<Found>) {
+    match contents {
+        Ok(Contents { objects, letter }) => {
+            let first = found.len();
+            found.extend(objects.into_iter().map(|object| {
+                let fact = reading.read(&object)?;
+                Ok((fact, object.origin))
+            }));
+            let says = |found: &Found| !matches!(found, Ok((Fact::Silent | Fact::Stranger(_), _)));
+            if let Some(letter) = letter.filter(|_| found[first..].iter().any(says)) {
+                found.push(Ok((Fact::Noted(letter), part.origin())));
+            }
+        }
+        Err(problem) => found.push(match part.excuse(&problem) {
+            Some(why) => Ok((Fact::Stranger(why), part.origin())),
+            None => Err(problem),
+        }),
+    }
 }

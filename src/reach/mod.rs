@@ -3,18 +3,22 @@
 //! [`told`] writes the answers down.
 
 pub mod asked;
+mod cut;
 mod facts;
+mod gather;
 mod inventory;
 mod kinds;
 pub mod live;
 pub mod load;
 mod objects;
+mod origin;
+mod plain;
 mod pruned;
 mod reader;
 pub mod told;
 mod world;
 
-pub use facts::Reading;
+pub use facts::{Addresses, Reading};
 pub use inventory::{Inventory, Owner};
 pub use kinds::WorkloadKinds;
 pub use world::Compiled;

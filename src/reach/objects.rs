@@ -11,10 +11,12 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::kinds::{is_read, kinds_in};
+use super::origin::{Format, Origin, lines};
+use super::plain;
 use super::pruned::{Pruned, may_have_letters};
 use super::reader::{TEMPLATE, is_template};
+use crate::answer::offline::Problem;
 use crate::answer::offline::folder::File;
-use crate::answer::offline::{Problem, line_in};
 
 /// One object, and where it stands.
 #[derive(Debug, Clone)]
@@ -25,30 +27,13 @@ pub(super) struct Object {
     pub(super) origin: Origin,
 }
 
-/// Where an object stands.
-#[derive(Debug, Clone)]
-pub(super) struct Origin {
-    file: Arc<File>,
-    /// The bytes of its document in the file.
-    range: Range<usize>,
-    /// Its place in the `items` of that document.
-    item: Option<usize>,
-}
-
-/// A part of a file that is read by itself.
+/// A part of a text that is read by itself.
 #[derive(Debug, Clone)]
 pub(super) struct Chunk {
-    file: Arc<File>,
-    range: Range<usize>,
-    format: Format,
+    /// Where it stands.
+    origin: Origin,
     /// What the list that it is an item of says of its items.
     implied: Option<Implied>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Yaml,
-    Json,
 }
 
 /// What is read as true or false where YAML is written without quotes.
@@ -65,50 +50,9 @@ const LETTER: &str =
 
 /// What the items of a typed list leave out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Implied {
+pub(super) struct Implied {
     api_version: String,
     kind: String,
-}
-
-impl Origin {
-    /// The file and line of what stands at this path of keys and positions, or of the deepest part of it that is there.
-    pub(super) fn problem(&self, path: &[&str], message: impl Into<String>) -> Problem {
-        let position = self.item.map(|item| item.to_string());
-        let inside: Vec<&str> = match &position {
-            Some(position) => ["items", position].into_iter().chain(path.iter().copied()).collect(),
-            None => path.to_vec(),
-        };
-        Problem {
-            file: self.file.name.clone(),
-            line: self.first_line() - 1 + line_in(&self.file.text[self.range.clone()], &inside),
-            message: message.into(),
-        }
-    }
-
-    /// The same without the text, so that it need not be kept.
-    #[must_use]
-    pub(super) fn without_text(self) -> Self {
-        let name = self.file.name.clone();
-        Self {
-            file: Arc::new(File {
-                name,
-                text: String::new(),
-            }),
-            range: 0..0,
-            item: None,
-        }
-    }
-
-    fn first_line(&self) -> u64 {
-        line_of(&self.file.text, self.range.start)
-    }
-}
-
-/// The line, from 1, of a byte.
-fn line_of(text: &str, position: usize) -> u64 {
-    1 + text.as_bytes()[..position]
-        .iter()
-        .fold(0, |lines, byte| lines + u64::from(*byte == b'\n'))
 }
 
 /// What makes a file up. A file of JSON that cannot be taken apart is one chunk, which says why when it is read.
@@ -116,14 +60,36 @@ pub(super) fn chunks(file: &Arc<File>) -> Vec<Chunk> {
     let text = file.text.strip_prefix('\u{feff}').unwrap_or(&file.text);
     let start = file.text.len() - text.len();
     json_chunks(file, text).unwrap_or_else(|| {
-        let chunk = |range: Range<usize>| Chunk {
-            file: Arc::clone(file),
-            range: range.start + start..range.end + start,
-            format: Format::Yaml,
-            implied: None,
-        };
-        yaml_documents(text).into_iter().map(chunk).collect()
+        let documents = yaml_documents(text).into_iter();
+        let ranges = documents.map(|range| (range.start + start..range.end + start, None));
+        located(file, 0, Format::Yaml, ranges)
     })
+}
+
+/// Parts of a text, in their order, before which so many lines of the file stand.
+pub(super) fn located(
+    file: &Arc<File>,
+    before: u64,
+    format: Format,
+    parts: impl IntoIterator<Item = (Range<usize>, Option<Implied>)>,
+) -> Vec<Chunk> {
+    let (mut counted, mut found) = (0, before);
+    let chunk = |(range, implied): (Range<usize>, Option<Implied>)| {
+        if range.start < counted {
+            (counted, found) = (0, before);
+        }
+        found += lines(&file.text[counted..range.start]);
+        counted = range.start;
+        let origin = Origin {
+            file: Arc::clone(file),
+            range,
+            lines: found,
+            format,
+            item: None,
+        };
+        Chunk { origin, implied }
+    };
+    parts.into_iter().map(chunk).collect()
 }
 
 /// The parts of a list that are read apart.
@@ -147,7 +113,7 @@ fn json_chunks(file: &Arc<File>, text: &str) -> Option<Vec<Chunk>> {
         let start = part.as_ptr() as usize - file.text.as_ptr() as usize;
         start..start + part.len()
     };
-    let mut chunks = Vec::new();
+    let mut parts = Vec::new();
     for document in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
         let document = match document {
             Ok(document) => document.get(),
@@ -161,12 +127,6 @@ fn json_chunks(file: &Arc<File>, text: &str) -> Option<Vec<Chunk>> {
             }
             Err(_) => return None,
         };
-        let chunk = |part: &str, implied: Option<Implied>| Chunk {
-            file: Arc::clone(file),
-            range: range_of(part),
-            format: Format::Json,
-            implied,
-        };
         match serde_json::from_str::<Listed<'_>>(document) {
             Ok(Listed {
                 api_version,
@@ -174,17 +134,19 @@ fn json_chunks(file: &Arc<File>, text: &str) -> Option<Vec<Chunk>> {
                 items: Some(items),
             }) if kind.ends_with("List") => {
                 let implied = implied(api_version.as_deref(), &kind);
-                chunks.extend(items.into_iter().map(|item| chunk(item.get(), implied.clone())));
+                let items = items.into_iter().map(|item| range_of(item.get()));
+                parts.extend(items.map(|range| (range, implied.clone())));
             }
-            _ => chunks.push(chunk(document, None)),
+            _ => parts.push((range_of(document), None)),
         }
         if document.len() == text.len() {
             break;
         }
     }
-    Some(chunks)
+    Some(located(file, 0, Format::Json, parts))
 }
 
+/// What a list of this kind says of its items; none where each says it.
 fn implied(api_version: Option<&str>, kind: &str) -> Option<Implied> {
     let kind = kind.strip_suffix("List").filter(|kind| !kind.is_empty())?;
     Some(Implied {
@@ -193,9 +155,34 @@ fn implied(api_version: Option<&str>, kind: &str) -> Option<Implied> {
     })
 }
 
+/// What a list says of its items, by what is left of it without them; an error where it is no list after all.
+pub(super) fn implied_by(format: Format, list: &str) -> Result<Option<Implied>, Irregular> {
+    let (api_version, kind) = match format {
+        Format::Json => {
+            let listed: Listed<'_> = serde_json::from_str(list).map_err(|_| Irregular)?;
+            listed.items.ok_or(Irregular)?;
+            (listed.api_version, listed.kind)
+        }
+        Format::Yaml | Format::YamlEntry => {
+            let options = serde_saphyr::options! { budget: None };
+            let Pruned(list) = serde_saphyr::from_str_with_options(list, options).map_err(|_| Irregular)?;
+            list.get("items").and_then(Value::as_array).ok_or(Irregular)?;
+            let text = |key: &str| list.get(key).and_then(Value::as_str).map(|text| text.to_owned().into());
+            (text("apiVersion"), text("kind"))
+        }
+    };
+    let kind = kind.filter(|kind| kind.ends_with("List")).ok_or(Irregular)?;
+    Ok(implied(api_version.as_deref(), &kind))
+}
+
+/// A text that is not written as those are that may be taken apart before they are read.
+#[derive(Debug, thiserror::Error)]
+#[error("it has to be read as a whole")]
+pub(super) struct Irregular;
+
 /// Documents of YAML. A line that begins with `---` ends a document wherever it stands (YAML 1.2, `c-forbidden`), so they
 /// can be told apart without reading them, and what is wrong with one leaves the others.
-fn yaml_documents(text: &str) -> Vec<Range<usize>> {
+pub(super) fn yaml_documents(text: &str) -> Vec<Range<usize>> {
     let is_marker = |line: &str, marker: &str| {
         line.strip_prefix(marker)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
@@ -240,53 +227,69 @@ pub(super) struct Contents {
 impl Chunk {
     /// How many bytes it has.
     pub(super) fn size(&self) -> usize {
-        self.range.len()
+        self.origin.range.len()
+    }
+
+    /// Whether it is a document, and nobody can have taken it for one that is not.
+    pub(super) fn is_document(&self) -> bool {
+        self.origin.format == Format::Yaml
+    }
+
+    fn text(&self) -> &str {
+        &self.origin.file.text[self.origin.range.clone()]
     }
 
     /// The objects in it. One without content is none.
     pub(super) fn contents(&self) -> Result<Contents, Problem> {
-        let text = &self.file.text[self.range.clone()];
+        let text = self.text();
         let mut letter = None;
-        let Pruned(value) = match self.format {
+        let Pruned(value) = match self.origin.format {
             Format::Json => serde_json::from_str(text).map_err(|error| Problem {
-                file: self.file.name.clone(),
-                line: line_of(&self.file.text, self.range.start) + error.line() as u64 - 1,
+                file: self.origin.file.name.clone(),
+                line: self.origin.lines + error.line() as u64,
                 message: format!("column {}: {error}", error.column()),
             })?,
-            Format::Yaml => {
-                let mut read = self.yaml(text, Booleans::Old).or_else(|_| {
-                    // Once more, with the lines before it counted in.
-                    let lines = line_of(&self.file.text, self.range.start) - 1;
-                    let padding = "\n".repeat(usize::try_from(lines).unwrap_or_default());
-                    self.yaml(&(padding + text), Booleans::Old)
-                })?;
-                if may_have_letters(text) {
-                    letter = read.with_letters(&self.yaml(text, Booleans::New)?);
-                }
-                read
-            }
+            Format::Yaml | Format::YamlEntry => match plain::read(text) {
+                Some(value) => Pruned(value),
+                None => self.with_letters(text, &mut letter)?,
+            },
         };
-        let letter = letter.map(|path| {
-            let path: Vec<&str> = path.iter().map(String::as_str).collect();
-            self.origin().problem(&path, LETTER)
-        });
         let mut objects = Vec::new();
-        self.collect(value, &mut objects);
+        match (self.origin.format, value) {
+            (Format::YamlEntry, Value::Array(entries)) => {
+                for entry in entries {
+                    self.collect(entry, &mut objects);
+                }
+            }
+            (_, value) => self.collect(value, &mut objects),
+        }
         Ok(Contents { objects, letter })
+    }
+
+    /// What the YAML of it says, and the first single letter in it.
+    fn with_letters(&self, text: &str, letter: &mut Option<Problem>) -> Result<Pruned, Problem> {
+        let mut read = self.yaml(text, Booleans::Old).or_else(|_| {
+            // Once more, with the lines before it counted in.
+            let padding = "\n".repeat(usize::try_from(self.origin.lines).unwrap_or_default());
+            self.yaml(&(padding + text), Booleans::Old)
+        })?;
+        if may_have_letters(text)
+            && let Some(path) = read.with_letters(&self.yaml(text, Booleans::New)?)
+        {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            *letter = Some(self.origin.problem(&path, LETTER));
+        }
+        Ok(read)
     }
 
     /// Where it stands.
     pub(super) fn origin(&self) -> Origin {
-        Origin {
-            file: Arc::clone(&self.file),
-            range: self.range.clone(),
-            item: None,
-        }
+        self.origin.clone()
     }
 
     /// Why what cannot be taken apart is skipped; none where it is meant to be something that is read here.
     pub(super) fn excuse(&self, problem: &Problem) -> Option<String> {
-        let text = &self.file.text[self.range.clone()];
+        let text = self.text();
         if is_template(text) {
             return Some(TEMPLATE.to_owned());
         }
@@ -303,7 +306,7 @@ impl Chunk {
                 .to_string()
                 .replace(", set DuplicateKeyPolicy in Options if acceptable", "");
             Problem {
-                file: self.file.name.clone(),
+                file: self.origin.file.name.clone(),
                 line,
                 message,
             }
@@ -311,11 +314,6 @@ impl Chunk {
     }
 
     fn collect(&self, value: Value, objects: &mut Vec<Object>) {
-        let origin = |item| Origin {
-            file: Arc::clone(&self.file),
-            range: self.range.clone(),
-            item,
-        };
         let mut push = |mut value: Value, item: Option<usize>, implied: Option<&Implied>| {
             if let (Some(implied), Value::Object(fields)) = (implied, &mut value) {
                 let mut fill = |key: &str, text: &str| {
@@ -325,7 +323,7 @@ impl Chunk {
                 fill("kind", &implied.kind);
             }
             if !value.is_null() {
-                let origin = origin(item);
+                let origin = Origin { item, ..self.origin() };
                 objects.push(Object { value, origin });
             }
         };

@@ -8,7 +8,8 @@ use ringfence_core::netpol::{NamedPort, NetworkPolicySpec, Protocol};
 use serde_json::{Map, Value};
 
 use super::facts::{Controller, LabelMap, Pod};
-use super::objects::{Object, Origin};
+use super::objects::Object;
+use super::origin::Origin;
 use crate::answer::offline::Problem;
 
 /// One object being read.

@@ -1,12 +1,14 @@
 //! What manifests come to, before anybody asks who reaches whom.
 
+mod pieces;
+
 use std::collections::BTreeMap;
 
 use rstest::rstest;
 
 use super::inventory::Inventory;
 use super::load::of_files;
-use super::{Reading, WorkloadKinds};
+use super::{Addresses, Reading, WorkloadKinds};
 use crate::answer::offline::Problems;
 use crate::answer::offline::folder::File;
 
@@ -21,6 +23,7 @@ fn read_all(files: Vec<File>) -> Result<Inventory, Problems> {
     let reading = Reading {
         kinds: WorkloadKinds::new(&[]),
         namespace: "default".to_owned(),
+        addresses: Addresses::TellPodsApart,
     };
     of_files(files, &reading)
 }

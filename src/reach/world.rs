@@ -5,7 +5,7 @@ use ringfence_core::model::NamespaceName;
 use ringfence_core::netpol::{Invalid, Leniency, Policy, Workload, World};
 
 use super::inventory::{FoundPolicy, Inventory, Owner};
-use super::objects::Origin;
+use super::origin::Origin;
 use super::reader::segments;
 use crate::answer::offline::{Problem, Problems};
 

@@ -26,19 +26,56 @@ const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 /// What kustomize reads: not an object, and often without apiVersion and kind.
 const KUSTOMIZATIONS: [&str; 2] = ["kustomization.yaml", "kustomization.yml"];
 
+/// A file that is there to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name, as problems name it: the path as it was given or found.
+    pub name: String,
+    /// How many bytes it has.
+    pub bytes: u64,
+    path: PathBuf,
+}
+
+impl Listed {
+    /// Reads it whole.
+    pub fn read(&self) -> Result<File, Unreadable> {
+        Ok(File {
+            name: self.name.clone(),
+            text: at(&self.path, fs::read_to_string(&self.path))?,
+        })
+    }
+
+    /// Opens it, to be read bit by bit.
+    pub fn open(&self) -> Result<fs::File, Unreadable> {
+        at(&self.path, fs::File::open(&self.path))
+    }
+
+    /// What is to be said where that does not go well.
+    pub fn unreadable(&self, source: io::Error) -> Unreadable {
+        let path = self.path.clone();
+        Unreadable { path, source }
+    }
+}
+
 /// Reads a file, or every `*.yaml`, `*.yml` and `*.json` under a folder, sorted by path. Hidden files and folders are
 /// passed over, as is kustomize's own file.
 pub fn read(path: &Path) -> Result<Vec<File>, Unreadable> {
+    list(path)?.iter().map(Listed::read).collect()
+}
+
+/// The files that [`read`] reads, in its order.
+pub fn list(path: &Path) -> Result<Vec<Listed>, Unreadable> {
     let mut files = Vec::new();
-    if at(path, fs::metadata(path))?.is_dir() {
-        read_folder(path, &mut files)?;
+    let known = at(path, fs::metadata(path))?;
+    if known.is_dir() {
+        list_folder(path, &mut files)?;
     } else {
-        files.push(read_file(path)?);
+        files.push(listed(path, &known));
     }
     Ok(files)
 }
 
-fn read_folder(folder: &Path, files: &mut Vec<File>) -> Result<(), Unreadable> {
+fn list_folder(folder: &Path, files: &mut Vec<Listed>) -> Result<(), Unreadable> {
     let entries = at(folder, fs::read_dir(folder))?;
     let mut paths = at(
         folder,
@@ -53,20 +90,22 @@ fn read_folder(folder: &Path, files: &mut Vec<File>) -> Result<(), Unreadable> {
         if name.starts_with('.') || KUSTOMIZATIONS.contains(&name.as_str()) {
             continue;
         }
-        if at(&path, fs::metadata(&path))?.is_dir() {
-            read_folder(&path, files)?;
+        let known = at(&path, fs::metadata(&path))?;
+        if known.is_dir() {
+            list_folder(&path, files)?;
         } else if is_manifest {
-            files.push(read_file(&path)?);
+            files.push(listed(&path, &known));
         }
     }
     Ok(())
 }
 
-fn read_file(path: &Path) -> Result<File, Unreadable> {
-    Ok(File {
+fn listed(path: &Path, known: &fs::Metadata) -> Listed {
+    Listed {
         name: path.display().to_string(),
-        text: at(path, fs::read_to_string(path))?,
-    })
+        bytes: known.len(),
+        path: path.to_owned(),
+    }
 }
 
 fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, Unreadable> {
