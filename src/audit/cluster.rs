@@ -1,19 +1,22 @@
 //! [`read`]: what an audit reads of a live cluster: lists alone, page by page; of Secrets and service accounts only the
 //! metadata.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use k8s_openapi::api::core::v1;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::ListParams;
+use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::{Api, Client};
+use ringfence_core::guardrails::PROTECTED_LABEL;
 use ringfence_core::model::{Namespace, NamespaceName, Namespaces};
 use serde::de::DeserializeOwned;
 
 use super::{Accounts, Evidence, TOKEN_SECRET, Whole};
-use crate::answer::offline::Rbac;
-use crate::cluster::every_page;
+use crate::answer::offline::{OptedIn, Rbac};
+use crate::cluster::{every_page, read_policy};
 
 /// A list that could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +70,7 @@ pub async fn read(client: &Client) -> Result<Evidence, Unreadable> {
         rbac,
         accounts,
         namespaces: namespaces.into_iter().filter_map(namespace).collect::<Namespaces>(),
+        beyond: BTreeSet::new(),
         whole: Whole::Cluster,
         notes,
     })
@@ -81,6 +85,26 @@ fn namespace(metadata: ObjectMeta) -> Option<(NamespaceName, std::sync::Arc<Name
         ..Namespace::default()
     };
     Some((name, std::sync::Arc::new(namespace)))
+}
+
+/// The NetworkPolicies that opted in to protection, or were meant to: whatever has the label, whatever its value. By name.
+pub async fn opted_in(client: &Client) -> Result<Vec<OptedIn>, Unreadable> {
+    let api = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::erase::<NetworkPolicy>(&()));
+    let labelled = ListParams::default().labels(PROTECTED_LABEL.0);
+    let objects = every_page(labelled, async |page| api.list(&page).await).await;
+    let objects = objects.map_err(|source| Unreadable {
+        what: "networkpolicies",
+        source,
+    })?;
+    let read = |object: &DynamicObject| {
+        let (name, policy) = read_policy(object)?;
+        let of = |pairs: &Option<_>| pairs.clone().unwrap_or_default();
+        let (labels, annotations) = (of(&object.metadata.labels), of(&object.metadata.annotations));
+        OptedIn::of(&name, &labels, &annotations, policy.as_ref())
+    };
+    let mut found: Vec<OptedIn> = objects.iter().filter_map(read).collect();
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(found)
 }
 
 async fn token_secrets(client: &Client) -> Result<Vec<ObjectMeta>, kube::Error> {

@@ -1,5 +1,6 @@
-//! Separation of duties, judged over all bindings: for each segment who writes its policies (`manage`) and places its pods
-//! (`join`, `connect`), or could come to do both. In: [`Evidence`] and guardrails; out: a [`Report`].
+//! Separation of duties, judged over all bindings: for each segment who writes its policies (`manage`, or `protect` of the
+//! policy that it is derived from) and places its pods (`join`, `connect`), or could come to do both. In: [`Evidence`] and
+//! guardrails; out: a [`Report`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -8,8 +9,8 @@ use hashbrown::HashMap;
 use ringfence_core::guardrails::{Guardrails, NamespaceSet, Segment};
 use ringfence_core::model::Scope;
 
-use super::grants::{Grant, Grants, Held, Id, On, administrators, merge};
-use super::reach::{Act, Hop, Reach, Search, segment_topic};
+use super::grants::{Grant, Grants, Held, Id, administrators, merge};
+use super::reach::{Act, Asked, Hop, Reach, Search};
 use super::report::{self, Finding, Judged, Kind, Report};
 use super::{Evidence, Whole, ways};
 use crate::manifests::grants::Subject;
@@ -49,7 +50,7 @@ pub fn judge<'r>(
         exempt: BTreeSet::new(),
         own: BTreeSet::new(),
     };
-    for segment in guardrails.configured() {
+    for segment in &guardrails.segments {
         if only.is_empty() || only.iter().any(|name| name == segment.name.as_str()) {
             auditor.segment(segment);
         }
@@ -108,14 +109,23 @@ impl<'r> Auditor<'_, 'r> {
         let position = self.segments.len();
         let consent = self.consent(segment).map(str::to_owned);
         let members = self.members(segment);
-        let name = segment.name.as_str();
-        let manage = self.search.reach(&["manage"], name, consent.as_deref());
-        let place = self.search.reach(&["join", "connect"], name, consent.as_deref());
+        let on = Asked::of(&segment.name);
+        let (verb, managed_in) = match segment.is_derived() {
+            false => ("manage", consent.as_deref()),
+            true if self.evidence.beyond.contains(&segment.name) => ("protect", None),
+            true => ("protect", consent.as_deref()),
+        };
+        let manage = self.search.reach(&[verb], on, managed_in);
+        let place = self.search.reach(&["join", "connect"], on, consent.as_deref());
         let wildcards = self.both(position, &manage, &place);
-        self.missing_accounts(position, name, consent.as_deref());
-        self.writers(position, &members, &wildcards);
+        self.missing_accounts(position, on, (verb, managed_in), consent.as_deref());
+        // Other policies over the same pods need no permission on a derived segment, whoever writes them.
+        if !segment.is_derived() {
+            self.writers(position, &members, &wildcards);
+        }
         self.segments.push(Judged {
-            name: name.to_owned(),
+            name: segment.name.to_string(),
+            verb,
             consent,
             members,
         });
@@ -222,12 +232,18 @@ impl<'r> Auditor<'_, 'r> {
         false
     }
 
-    fn missing_accounts(&mut self, segment: usize, name: &str, consent: Option<&str>) {
-        let held = |verbs: &[&'static str]| {
-            let topics = verbs.iter().map(|verb| segment_topic(verb));
-            self.grants.held_any(topics, consent, On::Named(name))
+    fn missing_accounts(
+        &mut self,
+        segment: usize,
+        on: Asked<'_>,
+        (verb, managed_in): (&'static str, Option<&str>),
+        consent: Option<&str>,
+    ) {
+        let held = |verbs: &[&'static str], place: Option<&str>| {
+            let topics = verbs.iter().map(|verb| on.topic(verb));
+            self.grants.held_any(topics, place, on.on())
         };
-        let (manage, place) = (held(&["manage"]), held(&["join", "connect"]));
+        let (manage, place) = (held(&[verb], managed_in), held(&["join", "connect"], consent));
         let subjects: BTreeSet<Id> = manage.keys().chain(place.keys()).copied().collect();
         for subject in subjects {
             if !self.is_missing(subject) || !self.is_asked(subject) {
@@ -246,7 +262,7 @@ impl<'r> Auditor<'_, 'r> {
                 segment,
                 namespace: None,
                 subject,
-                manages: hop(&manage, "manage").into_iter().collect(),
+                manages: hop(&manage, verb).into_iter().collect(),
                 places: hop(&place, "join or connect").into_iter().collect(),
             });
         }

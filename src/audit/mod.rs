@@ -15,7 +15,8 @@ mod ways;
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use ringfence_core::model::Namespaces;
+use ringfence_core::guardrails::Derived;
+use ringfence_core::model::{Namespaces, SegmentName};
 
 use crate::answer::offline::{Manifests, Rbac};
 
@@ -34,6 +35,8 @@ pub struct Evidence {
     pub accounts: Accounts,
     /// Namespaces with their labels.
     pub namespaces: Namespaces,
+    /// The derived segments whose policies reach beyond their namespace, so that `protect` is asked at the cluster.
+    pub beyond: BTreeSet<SegmentName>,
     /// How much of the cluster this is.
     pub whole: Whole,
     /// What could not be read, and what follows.
@@ -85,6 +88,12 @@ impl Accounts {
     }
 }
 
+/// Those that reach beyond their namespace.
+pub fn beyond<'d>(derived: impl IntoIterator<Item = &'d Derived>) -> BTreeSet<SegmentName> {
+    let beyond = derived.into_iter().filter(|derived| derived.beyond.is_some());
+    beyond.map(|derived| derived.name().clone()).collect()
+}
+
 impl Evidence {
     /// What manifests say.
     pub fn of(manifests: &Manifests) -> Self {
@@ -92,6 +101,7 @@ impl Evidence {
             rbac: manifests.rbac.clone(),
             accounts: manifests.accounts.clone(),
             namespaces: (*manifests.namespaces).clone(),
+            beyond: beyond(&manifests.derived),
             whole: Whole::Manifests,
             notes: Vec::new(),
         }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 use ringfence_core::guardrails::Guardrails;
+use ringfence_core::model::{GROUP, NETWORKING, SegmentName};
 
 use super::Accounts;
 use super::grants::{Grant, Grants, Held, Id, On, Topic, administrators, merge};
@@ -86,6 +87,47 @@ impl Edge {
     }
 }
 
+/// What the permissions of a segment are asked on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'n> {
+    group: &'static str,
+    resource: &'static str,
+    name: &'n str,
+}
+
+impl<'n> Asked<'n> {
+    /// The segment itself, or the policy that it is derived from.
+    pub(super) fn of(segment: &'n SegmentName) -> Self {
+        match segment.policy() {
+            None => Self {
+                group: GROUP,
+                resource: "segments",
+                name: segment.as_str(),
+            },
+            Some((_, name)) => Self {
+                group: NETWORKING,
+                resource: "networkpolicies",
+                name,
+            },
+        }
+    }
+
+    /// The name of it.
+    pub(super) fn on(self) -> On<'n> {
+        On::Named(self.name)
+    }
+
+    /// This verb on it.
+    pub(super) fn topic(self, verb: &str) -> Topic<'_> {
+        Topic {
+            verb,
+            group: self.group,
+            resource: self.resource,
+            subresource: "",
+        }
+    }
+}
+
 /// Searches one cluster; what it learns of one permission serves the next.
 pub(super) struct Search<'s, 'r> {
     grants: &'s Grants<'r>,
@@ -116,8 +158,8 @@ impl<'s, 'r> Search<'s, 'r> {
         }
     }
 
-    /// Who can come to hold one of these verbs on a segment, in the namespace of its consent or at the cluster.
-    pub(super) fn reach(&self, verbs: &[&'r str], segment: &str, consent: Option<&str>) -> Reach {
+    /// Who can come to hold one of these verbs, in a namespace or at the cluster.
+    pub(super) fn reach(&self, verbs: &[&'r str], on: Asked<'_>, place: Option<&str>) -> Reach {
         let mut reach = Reach::default();
         let mut open = VecDeque::new();
         let mut take = |edge: Edge, act: Act, open: &mut VecDeque<Id>| {
@@ -129,10 +171,10 @@ impl<'s, 'r> Search<'s, 'r> {
                 open.push_back(who);
             }
         };
-        for edge in self.holders(verbs, segment, consent) {
+        for edge in self.holders(verbs, on, place) {
             take(edge, Act::Holds, &mut open);
         }
-        for edge in self.granters(verbs, segment, consent) {
+        for edge in self.granters(verbs, on, place) {
             take(edge, Act::Grants, &mut open);
         }
         while let Some(id) = open.pop_front() {
@@ -146,10 +188,10 @@ impl<'s, 'r> Search<'s, 'r> {
     }
 
     /// Who holds one of these verbs by a binding; groups first, so that they stand for their members.
-    fn holders(&self, verbs: &[&'r str], segment: &str, consent: Option<&str>) -> Vec<Edge> {
+    fn holders(&self, verbs: &[&'r str], on: Asked<'_>, place: Option<&str>) -> Vec<Edge> {
         let mut holders: BTreeMap<Id, (Vec<&str>, Vec<Grant>)> = BTreeMap::new();
         for verb in verbs {
-            for (id, grants) in self.grants.held(segment_topic(verb), consent, On::Named(segment)) {
+            for (id, grants) in self.grants.held(on.topic(verb), place, on.on()) {
                 let (words, all) = holders.entry(id).or_default();
                 words.push(verb);
                 merge(all, &grants);
@@ -265,16 +307,6 @@ impl<'s, 'r> Search<'s, 'r> {
                 }
             }
         }
-    }
-}
-
-/// A verb on segments.
-pub(super) fn segment_topic(verb: &str) -> Topic<'_> {
-    Topic {
-        verb,
-        group: ringfence_core::model::GROUP,
-        resource: "segments",
-        subresource: "",
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Finding {
 pub struct Judged {
     /// Its name.
     pub name: String,
+    /// The verb that its policies are written by.
+    pub verb: &'static str,
     /// The namespace in which its permissions are asked, none for the cluster.
     pub consent: Option<String>,
     /// The namespaces that members can live in, as far as they are known.

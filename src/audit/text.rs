@@ -23,9 +23,10 @@ impl Report<'_> {
             .namespace
             .as_deref()
             .map_or("in every namespace".to_owned(), |name| format!("in {name}"));
+        let verb = self.segments[finding.segment].verb;
         match finding.kind {
             Kind::HoldsBoth => format!(
-                "holds manage together with {}",
+                "holds {verb} together with {}",
                 verbs(&finding.places).unwrap_or_default()
             ),
             Kind::Wildcard => "holds both by a rule for every verb: it makes the question moot".to_owned(),
@@ -37,7 +38,7 @@ impl Report<'_> {
                 )
             }
             Kind::CanHoldBoth => "can come to hold both".to_owned(),
-            Kind::CanGrantItself if finding.places.is_empty() => "can come to hold manage".to_owned(),
+            Kind::CanGrantItself if finding.places.is_empty() => format!("can come to hold {verb}"),
             Kind::CanGrantItself => "can come to hold join or connect".to_owned(),
             Kind::WritesPolicies => format!("may write networkpolicies {place}, where it also deploys"),
             Kind::MissingAccount => {
@@ -197,7 +198,12 @@ impl Report<'_> {
 }
 
 fn headline(segment: &Judged) -> String {
-    let Judged { name, consent, members } = segment;
+    let Judged {
+        name,
+        verb: _,
+        consent,
+        members,
+    } = segment;
     let consent = match consent {
         Some(namespace) => format!("in {namespace}"),
         None => "at the cluster".to_owned(),

@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use kube::Client;
-use ringfence_core::guardrails::{Guardrails, Source, compile};
+use ringfence_core::guardrails::{Derived, Guardrails, Source, compile};
 
 use super::grant::{self, NamespaceArgument};
-use crate::answer::offline::{World, folder};
-use crate::audit::{Evidence, Kind, Report, cluster, judge};
+use crate::answer::offline::{OptedIn, World, folder};
+use crate::audit::{Evidence, Kind, Report, beyond, cluster, judge};
 use crate::manifests::names;
 
 /// The exit code of a report with findings, and that of none at all.
@@ -30,8 +30,8 @@ pub(super) struct Arguments {
 const SOD: &str = "\
 Separation of duties: who both writes a segment's policies and places pods in it, or could come to.
 
-For each segment of the guardrails, over all Roles, ClusterRoles and their bindings: who holds manage together with join or
-connect; who can come to, by bind or escalate, by impersonation, as a service account whose tokens or pods they can make,
+For each segment of the guardrails, and each that is derived from a policy, over all Roles, ClusterRoles and their bindings:
+who holds manage (protect, of a policy) together with join or connect; who can come to, by bind or escalate, by impersonation, as a service account whose tokens or pods they can make,
 by a client certificate that they can have signed, over any number of steps; and who may write networkpolicies where they
 deploy. Each with every binding, role and rule that gives it. Members of exempt groups, the cluster's own identities and
 ringfence itself are named at the end. Who is in which group only your identity provider knows.
@@ -57,14 +57,14 @@ Examples:
   ringfence audit sod rbac/ guardrails.yaml
   ringfence audit sod rbac/ --output json --guardrails guardrails.yaml")]
 struct Duties {
-    /// Files and folders with manifests of RBAC, namespaces and service accounts (and perhaps the guardrails): judge these
-    /// instead of a cluster.
+    /// Files and folders with manifests of RBAC, namespaces, service accounts and NetworkPolicies that opted in to protection
+    /// (and perhaps the guardrails): judge these instead of a cluster.
     #[arg(value_name = "PATH", conflicts_with = "kubeconfig")]
     paths: Vec<PathBuf>,
     /// Files with the guardrails. Absent: those among the manifests, else the cluster's.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     guardrails: Vec<PathBuf>,
-    /// Only these segments.
+    /// Only these segments; NAMESPACE/NAME is one that is derived from a policy.
     #[arg(long = "segment", value_name = "NAME", num_args = 1..)]
     segments: Vec<String>,
     /// Only findings of these kinds.
@@ -132,7 +132,7 @@ async fn live(
     installed_in: &NamespaceArgument,
 ) -> anyhow::Result<(Evidence, Guardrails)> {
     let client = Client::try_from(grant::config(kubeconfig).await?)?;
-    let guardrails = if files.is_empty() {
+    let configured = if files.is_empty() {
         grant::guardrails(&client, &installed_in.0).await.with_context(|| {
             format!(
                 "cannot read the guardrails from ConfigMap {} in {}; give them with --guardrails FILE",
@@ -147,7 +147,20 @@ async fn live(
             .collect::<Result<_, _>>()?;
         compile(&sources)?.guardrails
     };
-    Ok((cluster::read(&client).await?, guardrails))
+    let mut evidence = cluster::read(&client).await?;
+    // Guardrails without segments may do: policies have those of their own.
+    match cluster::opted_in(&client).await {
+        Ok(opted_in) => {
+            let derived: Vec<&Derived> = opted_in.iter().filter_map(OptedIn::derived).collect();
+            evidence.beyond = beyond(derived.iter().copied());
+            Ok((evidence, configured.with_derived(derived)))
+        }
+        Err(error) => {
+            let note = format!("segments that are derived from policies are not judged: {error}");
+            evidence.notes.push(note);
+            Ok((evidence, configured))
+        }
+    }
 }
 
 fn offline(paths: &[PathBuf]) -> anyhow::Result<(Evidence, Guardrails)> {
@@ -165,8 +178,11 @@ fn offline(paths: &[PathBuf]) -> anyhow::Result<(Evidence, Guardrails)> {
 
 /// Refuses names of segments that there are none of: a misspelt one would be found clean.
 fn known(asked: &[String], guardrails: &Guardrails) -> anyhow::Result<()> {
-    let configured = guardrails.configured().iter();
-    let names: Vec<&str> = configured.map(|segment| segment.name.as_str()).collect();
+    let names: Vec<&str> = guardrails
+        .segments
+        .iter()
+        .map(|segment| segment.name.as_str())
+        .collect();
     if names.is_empty() {
         bail!("the guardrails have no segment; give those that have with --guardrails FILE");
     }

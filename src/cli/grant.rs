@@ -360,7 +360,7 @@ pub(super) async fn sources(client: &Client, installed_in: &NamespaceName) -> an
 }
 
 /// Without the whole Status that the API server sent.
-pub(super) fn briefly(error: kube::Error) -> anyhow::Error {
+fn briefly(error: kube::Error) -> anyhow::Error {
     match error {
         kube::Error::Api(status) if status.code == 404 => anyhow::anyhow!("not found"),
         kube::Error::Api(status) => anyhow::anyhow!("{}", status.message),

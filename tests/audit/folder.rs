@@ -119,3 +119,85 @@ fn guardrails_may_stand_elsewhere() {
     let output = sod(&[&rbac, "--guardrails", &guardrails]);
     assert_eq!(String::from_utf8_lossy(&output.stdout), found(&[]));
 }
+
+const PROTECTED: &str = "
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: db, namespace: web, labels: {ringfence.dev/protected: 'true'}}
+spec: {podSelector: {matchLabels: {app: db}}, ingress: [{from: [{podSelector: {matchLabels: {db: client}}}]}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: wide, namespace: web, labels: {ringfence.dev/protected: 'true'}}
+spec: {podSelector: {matchLabels: {app: wide}}, ingress: [{from: [{namespaceSelector: {}, podSelector: {}}]}]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: protects}
+rules: [{apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [protect]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: places}
+rules: [{apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [join, connect]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: protects, namespace: web}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: protects}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: olga}, {apiGroup: rbac.authorization.k8s.io, kind: User, name: pam}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: places, namespace: web}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: places}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: olga}, {apiGroup: rbac.authorization.k8s.io, kind: User, name: wil}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: protects}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: protects}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: wil}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: elsewhere, namespace: shop}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: places}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: pam}]
+";
+
+/// Who may opt a policy out decides about it as who manages a segment does, where it is asked.
+#[test]
+fn who_protects_a_policy_places_no_pods_under_it() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let guardrails =
+        "{apiVersion: ringfence.dev/v1alpha1, kind: Guardrails, metadata: {name: default}, spec: {mode: Enforce}}\n";
+    for (name, text) in [("guardrails.yaml", guardrails), ("web.yaml", PROTECTED)] {
+        std::fs::write(folder.path().join(name), text).expect("it can be written");
+    }
+    let path = folder.path().display().to_string();
+    let output = sod(&[&path, "--output", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let told: Vec<String> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("one object a line"))
+        .map(|record| format!("{} {}", record["segment"], record["message"]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            r#""web/db" "User olga: holds protect together with join and connect""#,
+            r#""web/db" "User wil: holds protect together with join and connect""#,
+            // Its peers are of every namespace, so the cluster is asked.
+            r#""web/wide" "User wil: holds protect together with join and connect""#,
+        ]
+    );
+    let narrowed = sod(&[&path, "--segment", "web/wide"]);
+    let text = String::from_utf8_lossy(&narrowed.stdout).into_owned();
+    assert!(
+        text.starts_with("segment web/wide (consent in web; members in web)"),
+        "{text}"
+    );
+    assert!(!text.contains("olga"), "{text}");
+}

@@ -32,6 +32,14 @@ pub enum Outcome {
 type Pairs = BTreeMap<String, String>;
 
 impl OptedIn {
+    /// What it makes; none where it is not in.
+    pub fn derived(&self) -> Option<&Derived> {
+        match &self.outcome {
+            Outcome::In(derived) => Some(derived),
+            Outcome::Out(_) => None,
+        }
+    }
+
     /// A policy with these labels and annotations; `policy` is none where nobody can read it. None where nothing speaks of
     /// protection.
     pub fn of(name: &PolicyName, labels: &Pairs, annotations: &Pairs, policy: Option<&Policy>) -> Option<Self> {

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::{Edge, Search, segment_topic, told};
+use super::{Asked, Edge, Search, told};
 use crate::answer::offline::RoleName;
 use crate::audit::grants::{Held, On, Topic, merge};
 
@@ -51,15 +51,15 @@ fn kind_of(role: RoleName<'_>) -> &'static str {
 }
 
 impl<'r> Search<'_, 'r> {
-    /// Who can grant themselves one of these verbs on a segment where it is asked.
-    pub(super) fn granters(&self, verbs: &[&'r str], segment: &str, consent: Option<&str>) -> Vec<Edge> {
-        let places = std::iter::once(Place(None)).chain(consent.map(|namespace| Place(Some(namespace))));
+    /// Who can grant themselves one of these verbs where it is asked.
+    pub(super) fn granters(&self, verbs: &[&'r str], on: Asked<'_>, asked_in: Option<&str>) -> Vec<Edge> {
+        let places = std::iter::once(Place(None)).chain(asked_in.map(|namespace| Place(Some(namespace))));
         let mut edges = Vec::new();
         for place in places {
             edges.extend(self.rewriting(place).iter().cloned());
             let roles = verbs
                 .iter()
-                .flat_map(|verb| self.grants.roles_with(segment_topic(verb), place.0, segment));
+                .flat_map(|verb| self.grants.roles_with(on.topic(verb), place.0, on.name));
             let mut seen: Vec<RoleName<'r>> = Vec::new();
             for role in roles {
                 // At the cluster only ClusterRoles can be bound.

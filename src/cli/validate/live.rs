@@ -4,21 +4,14 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::api::{ApiResource, DynamicObject, ListParams};
-use kube::{Api, Client};
-use ringfence_core::guardrails::{PROTECTED_LABEL, Source};
+use kube::Client;
+use ringfence_core::guardrails::Source;
 use ringfence_core::model::NamespaceName;
 
 use super::policies::Policies;
-use crate::answer::offline::OptedIn;
 use crate::audit;
 use crate::cli::grant;
-use crate::cluster::read_policy;
 use crate::manifests::names;
-
-/// Objects a page.
-const PAGE: u32 = 500;
 
 /// What a cluster holds.
 #[derive(Debug, Default)]
@@ -51,10 +44,7 @@ pub(super) async fn read(
             format!("cannot read the guardrails from ConfigMap {map} in {installed_in}; name files that hold them")
         })?,
     };
-    let opted_in = opted_in(&client)
-        .await
-        .map_err(grant::briefly)
-        .context("cannot list the NetworkPolicies of all namespaces")?;
+    let opted_in = audit::cluster::opted_in(&client).await?;
     let mut live = Live {
         sources,
         ..Live::default()
@@ -69,26 +59,4 @@ pub(super) async fn read(
         }
     }
     Ok(live)
-}
-
-/// Whatever has the label, whatever its value.
-async fn opted_in(client: &Client) -> Result<Vec<OptedIn>, kube::Error> {
-    let api = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::erase::<NetworkPolicy>(&()));
-    let mut page = ListParams::default().labels(PROTECTED_LABEL.0).limit(PAGE);
-    let mut found = Vec::new();
-    loop {
-        let list = api.list(&page).await?;
-        found.extend(list.items.iter().filter_map(|object| {
-            let (name, policy) = read_policy(object)?;
-            let of = |pairs: &Option<_>| pairs.clone().unwrap_or_default();
-            let (labels, annotations) = (of(&object.metadata.labels), of(&object.metadata.annotations));
-            OptedIn::of(&name, &labels, &annotations, policy.as_ref())
-        }));
-        match list.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => page = page.continue_token(&token),
-            None => break,
-        }
-    }
-    found.sort_by(|one: &OptedIn, other| one.name.cmp(&other.name));
-    Ok(found)
 }
