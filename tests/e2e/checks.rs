@@ -6,6 +6,7 @@ use std::time::Duration;
 use ringfence_controlplane::wait_until;
 use serde_json::{Value, json};
 
+use super::checks_attacks::every_way_of_writing;
 use super::world::{PATIENCE, World, bind};
 
 /// Every check is enforced in `web`; in `warned` it warns, in `audited` it records.
@@ -128,7 +129,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-fn policy(namespace: &str, name: &str, spec: &Value) -> Value {
+pub(super) fn policy(namespace: &str, name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
         "metadata": {"name": name, "namespace": namespace}, "spec": spec})
 }
@@ -149,7 +150,7 @@ fn runs(namespace: &str) -> Value {
 }
 
 /// The checks that a refusal names.
-fn named(said: &str) -> Vec<&str> {
+pub(super) fn named(said: &str) -> Vec<&str> {
     let checks = said
         .lines()
         .filter_map(|line| line.split_once("can-i waive policychecks.ringfence.dev/"));
@@ -173,6 +174,7 @@ fn every_check_refuses_warns_records_and_is_waived() {
         warned_and_recorded(&world, &case);
     }
     addresses_of_pods(&world);
+    every_way_of_writing(&world);
     are_published(&world);
     // What is deleted no longer isolates, and each says so.
     let output = world.kubectl("mallory", "delete networkpolicies --all -n web");

@@ -4,6 +4,7 @@
 mod borrowed;
 mod calls;
 mod checks;
+mod checks_attacks;
 mod conditions;
 mod consent;
 mod cross;
