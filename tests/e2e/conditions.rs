@@ -3,6 +3,7 @@
 //! so that each request begins from the same object and no controller answers to it.
 
 mod cases;
+mod templates;
 mod unread;
 
 use std::collections::BTreeSet;
@@ -12,9 +13,10 @@ use ringfence_core::review::{Condition, Shape, WRITE_PATHS};
 use serde_json::{Value, json};
 
 use self::cases::{
-    Case, LARGE, NAMESPACE, No, Yes, below, cases_of_bindings, cases_of_kind, cases_of_namespaces, cases_of_pods,
-    cases_of_policies, kinds, patch, pod, policy, url,
+    Case, LARGE, NAMESPACE, No, Yes, cases_of_bindings, cases_of_namespaces, cases_of_pods, cases_of_policies, patch,
+    pod, policy, url,
 };
+use self::templates::{below, cases_of_kind, kinds};
 use super::calls::{all, allowed, since};
 use super::world::{GUARDRAILS, World};
 
