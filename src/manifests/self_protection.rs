@@ -12,6 +12,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     Variable,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use ringfence_core::labels::NAMESPACE_NAME_LABEL;
 use ringfence_core::model::{GROUP, Verb};
 
 use super::rights::{Named, Place, Right, rights};
@@ -133,7 +134,7 @@ fn matched(namespace: &str) -> MatchResources {
         resource_rules: Some([everything].into_iter().chain(named).collect()),
         namespace_selector: Some(LabelSelector {
             match_expressions: Some(vec![LabelSelectorRequirement {
-                key: "kubernetes.io/metadata.name".to_owned(),
+                key: NAMESPACE_NAME_LABEL.to_owned(),
                 operator: "In".to_owned(),
                 values: Some(vec![namespace.to_owned()]),
             }]),

@@ -11,6 +11,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use ringfence_core::guardrails::{EnforcedNamespaces, Guardrails};
+use ringfence_core::labels::NAMESPACE_NAME_LABEL;
 use ringfence_core::model::NamespaceName;
 use ringfence_core::review::{Failure, Webhook};
 
@@ -22,9 +23,6 @@ pub const TIMEOUT_SECONDS: i32 = 5;
 
 /// The most matchConditions that the API server takes in one webhook.
 pub const MOST_MATCH_CONDITIONS: usize = 64;
-
-/// Set by the API server on every namespace, and not to be forged.
-const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// Where the API server reaches us, and by what it knows that it is us.
 #[derive(Debug, Clone, PartialEq, Eq)]

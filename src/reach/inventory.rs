@@ -7,14 +7,12 @@ use std::mem;
 use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
+use ringfence_core::labels::NAMESPACE_NAME_LABEL;
 use ringfence_core::netpol::NetworkPolicySpec;
 
 use super::facts::{Addresses, Controller, Fact, Identity, LabelMap, Pod, Served, Workload};
 use super::origin::Origin;
 use crate::answer::offline::{Problem, Problems};
-
-/// The label by which every namespace can be selected; the API server sets it.
-const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 /// Everything that says who reaches whom.
 #[derive(Debug, Clone, Default)]
@@ -363,7 +361,7 @@ impl Gathering {
             namespaces.entry(name.clone()).or_default();
         }
         for (name, labels) in &mut namespaces {
-            labels.insert(NAMESPACE_NAME.to_owned(), name.clone());
+            labels.insert(NAMESPACE_NAME_LABEL.to_owned(), name.clone());
         }
         for (kind, (count, first)) in self.unread {
             let others = match count {

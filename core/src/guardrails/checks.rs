@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::metadata::{EVERYWHERE, Endpoint, PORTS};
+use crate::labels::NAMESPACE_NAME_LABEL;
 use crate::netpol::AddressSet;
-
-/// The label that every namespace has and nobody can forge.
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// What the checks leave alone, or count beside what they always do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +36,11 @@ impl Default for CheckOptions {
             allow_to: AddressSet::default(),
             endpoints: vec![Endpoint::new(&EVERYWHERE, &PORTS)],
             pod_ranges: AddressSet::default(),
-            common_labels: BTreeSet::from([NAME_LABEL.to_owned()]),
+            common_labels: BTreeSet::from([NAMESPACE_NAME_LABEL.to_owned()]),
             most_ports: 8192,
             widest_ipv4: 16,
             widest_ipv6: 48,
-            owned_labels: BTreeSet::from([NAME_LABEL.to_owned()]),
+            owned_labels: BTreeSet::from([NAMESPACE_NAME_LABEL.to_owned()]),
         }
     }
 }

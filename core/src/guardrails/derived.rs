@@ -8,15 +8,12 @@ use super::compile::identified;
 use super::compiled::{Clause, Guardrails, NamespaceSet, Segment};
 use super::isolation::{MANAGED_BY, RESERVED_PREFIX};
 use super::read::{MAX_CLAUSES, MAX_REQUIREMENTS, generated_by};
-use crate::labels::{LabelSet, Operator, Requirement, Selector};
+use crate::labels::{LabelSet, NAMESPACE_NAME_LABEL, Operator, Requirement, Selector};
 use crate::model::{NamespaceName, Scope, SegmentName};
 use crate::netpol::{Direction, Peer, PeerNamespaces, Peers, Policy, PolicyName, Rule};
 
 /// The label by which a NetworkPolicy opts in, and its value.
 pub const PROTECTED_LABEL: (&str, &str) = ("ringfence.dev/protected", "true");
-
-/// The label that every namespace has, and nobody can forge.
-const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 /// The most bytes of keys, values and names that the clauses of one policy hold: whoever may write a policy must not fill the
 /// memory of every replica, and where nothing is enforced that is whoever may edit.
@@ -316,7 +313,7 @@ fn set(namespaces: &PeerNamespaces, own: &NamespaceName) -> NamespaceSet {
                     key,
                     operator: Operator::In(names),
                 },
-            ] if key == NAMESPACE_NAME => {
+            ] if key == NAMESPACE_NAME_LABEL => {
                 // A name that no namespace can have selects none.
                 let names = names.iter().filter_map(|name| NamespaceName::new(name).ok());
                 NamespaceSet::Named(names.collect())
@@ -345,7 +342,7 @@ fn outside(clause: &Clause, own: &NamespaceName, system: &BTreeSet<NamespaceName
         NamespaceSet::Selected(selector) => {
             let mut requirements = selector.requirements().to_vec();
             requirements.push(Requirement {
-                key: NAMESPACE_NAME.to_owned(),
+                key: NAMESPACE_NAME_LABEL.to_owned(),
                 operator: Operator::NotIn(system.iter().map(ToString::to_string).collect()),
             });
             NamespaceSet::Selected(Selector::new(requirements))
@@ -362,7 +359,7 @@ fn outside(clause: &Clause, own: &NamespaceName, system: &BTreeSet<NamespaceName
 pub(crate) fn reaching_beyond(policy: &Policy) -> Option<String> {
     let pinned = |selector: &Selector| {
         selector.requirements().iter().any(|requirement| {
-            requirement.key == NAMESPACE_NAME
+            requirement.key == NAMESPACE_NAME_LABEL
                 && matches!(&requirement.operator, Operator::In(names)
                     if matches!(names.as_slice(), [name] if name == policy.name.namespace.as_str()))
         })

@@ -13,6 +13,9 @@ pub use selector::{InvalidSelector, Operator, Requirement, Selector};
 pub use space::LabelSpace;
 pub use syntax::{InvalidLabel, check_key, check_value};
 
+/// The label that every namespace has: its name. The API server sets it, and nobody can forge it.
+pub const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
 /// Something that has labels to be matched.
 pub trait LabelSet {
     /// The value of a label, none where the key is absent.

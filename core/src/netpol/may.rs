@@ -6,11 +6,8 @@ use super::{
     Rule,
 };
 use crate::guardrails::{Clause, NamespaceSet};
-use crate::labels::{LabelSet, LabelSpace, Operator, Selector};
+use crate::labels::{LabelSet, LabelSpace, NAMESPACE_NAME_LABEL, Operator, Selector};
 use crate::model::NamespaceName;
-
-/// The label that every namespace has and nobody can forge.
-pub(super) const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// A namespace that exists, with its labels.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +23,7 @@ struct Named<'n>(&'n Existing<'n>);
 
 impl LabelSet for Named<'_> {
     fn value(&self, key: &str) -> Option<&str> {
-        if key == NAME_LABEL {
+        if key == NAMESPACE_NAME_LABEL {
             return Some(self.0.name.as_str());
         }
         let mut labels = self.0.labels.iter();
@@ -34,9 +31,9 @@ impl LabelSet for Named<'_> {
     }
 
     fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        let others = self.0.labels.iter().filter(|(key, _)| key != NAME_LABEL);
+        let others = self.0.labels.iter().filter(|(key, _)| key != NAMESPACE_NAME_LABEL);
         let others = others.map(|(key, value)| (key.as_str(), value.as_str()));
-        others.chain([(NAME_LABEL, self.0.name.as_str())])
+        others.chain([(NAMESPACE_NAME_LABEL, self.0.name.as_str())])
     }
 }
 
@@ -177,7 +174,7 @@ impl Policy {
         let keys = selectors
             .flat_map(Selector::requirements)
             .map(|requirement| requirement.key.as_str());
-        keys.filter(|key| *key != NAME_LABEL)
+        keys.filter(|key| *key != NAMESPACE_NAME_LABEL)
     }
 }
 
@@ -250,7 +247,7 @@ fn selects_all_namespaces(selector: &Selector) -> bool {
     selector
         .requirements()
         .iter()
-        .all(|one| one.key == NAME_LABEL && name_exists(&one.operator))
+        .all(|one| one.key == NAMESPACE_NAME_LABEL && name_exists(&one.operator))
 }
 
 impl Ports {

@@ -4,9 +4,8 @@ use std::cell::Cell;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::may::NAME_LABEL;
 use super::{AddressSet, Direction, Peer, PeerNamespaces, Peers, Policy, PortSet, Ports, Protocol, Rule};
-use crate::labels::{LabelSpace, Operator, Requirement, Selector};
+use crate::labels::{LabelSpace, NAMESPACE_NAME_LABEL, Operator, Requirement, Selector};
 use crate::model::NamespaceName;
 
 /// How many rules, peers, requirements and ranges of the old form are looked at in all, beyond those that a hash finds. What
@@ -253,7 +252,7 @@ impl<'p> Old<'p> {
 pub fn namespace_space(namespaces: &PeerNamespaces, own: &NamespaceName) -> LabelSpace {
     let exists = |operator| {
         Selector::new(vec![Requirement {
-            key: NAME_LABEL.to_owned(),
+            key: NAMESPACE_NAME_LABEL.to_owned(),
             operator,
         }])
     };

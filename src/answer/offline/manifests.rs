@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use k8s_openapi::api::core::v1;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use ringfence_core::guardrails::{Derived, Guardrails, Workload, is_protected};
+use ringfence_core::labels::NAMESPACE_NAME_LABEL;
 use ringfence_core::model::{
     Namespace, NamespaceName, Namespaces, ObjectReference, Owner, Policies, ReachedPod, Running, Timestamp,
 };
@@ -293,7 +294,7 @@ impl Manifests {
             .map_err(|error| document.problem_at(&["metadata", "name"], error.to_string()))?;
         let mut labels = metadata.labels.unwrap_or_default();
         // The API server sets it, whatever was written.
-        labels.insert("kubernetes.io/metadata.name".to_owned(), name.to_string());
+        labels.insert(NAMESPACE_NAME_LABEL.to_owned(), name.to_string());
         let known = Namespace {
             uid: metadata.uid.unwrap_or_default(),
             labels: labels.into_iter().collect(),

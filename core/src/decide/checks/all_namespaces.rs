@@ -22,23 +22,12 @@
 
 use std::collections::BTreeSet;
 
-use super::sight::{Breach, DIRECTIONS, Sight};
+use super::sight::{Breach, Sight};
 use crate::labels::{Operator, Selector};
 use crate::netpol::{Peer, PeerNamespaces};
 
 pub(super) fn find(sight: &Sight<'_>) -> Vec<Breach> {
-    let mut found = Vec::new();
-    for direction in DIRECTIONS {
-        for seen in sight.rules(direction) {
-            for (at, peer) in seen.peers() {
-                if let Some(what) = every_namespace(sight, peer) {
-                    let why = format!("{}[{at}]{what}", seen.peers_path());
-                    found.push(sight.breach(direction, [seen.spot(at)], why));
-                }
-            }
-        }
-    }
-    found
+    sight.breaches_by_peer(|peer| every_namespace(sight, peer))
 }
 
 /// How a peer comes to be every namespace, to follow its path; none where it does not.

@@ -4,12 +4,9 @@
 use std::cell::Cell;
 
 use crate::guardrails::{Clause, Guardrails, NamespaceSet};
-use crate::labels::{LabelSpace, Operator, Requirement, Selector};
+use crate::labels::{LabelSpace, NAMESPACE_NAME_LABEL, Operator, Requirement, Selector};
 use crate::model::{Mode, NamespaceName};
 use crate::netpol::{PeerNamespaces, namespace_space};
-
-/// The label that every namespace has, and nobody can forge.
-const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 /// How many clauses are looked at for all peers of a policy together; the peers that are left count as not guarded.
 const MOST_STEPS: usize = 1 << 20;
@@ -63,7 +60,7 @@ fn namespaces_of(clause: &Clause) -> LabelSpace {
     match &clause.namespaces {
         NamespaceSet::Selected(selector) => LabelSpace::from(selector),
         NamespaceSet::Named(names) => LabelSpace::from(&Selector::new(vec![Requirement {
-            key: NAMESPACE_NAME.to_owned(),
+            key: NAMESPACE_NAME_LABEL.to_owned(),
             operator: Operator::In(names.iter().map(ToString::to_string).collect()),
         }])),
     }

@@ -94,6 +94,22 @@ impl<'w> Sight<'w> {
         seen(rules.unwrap_or_default(), direction)
     }
 
+    /// A breach for each peer of which this tells what is refused; that is told after the peer's path.
+    pub(super) fn breaches_by_peer(&self, refused: impl Fn(&Peer) -> Option<String>) -> Vec<Breach> {
+        let mut found = Vec::new();
+        for direction in DIRECTIONS {
+            for seen in self.rules(direction) {
+                for (at, peer) in seen.peers() {
+                    if let Some(what) = refused(peer) {
+                        let why = format!("{}[{at}]{what}", seen.peers_path());
+                        found.push(self.breach(direction, [seen.spot(at)], why));
+                    }
+                }
+            }
+        }
+        found
+    }
+
     /// What a check refuses at these spots together. It is new where the write opens any of them.
     pub(super) fn breach(
         &self,

@@ -13,39 +13,23 @@
 //! **Settle it** by naming the namespaces, or with `waive` on `policychecks.ringfence.dev/UnownedNamespaceLabel` at the
 //! cluster.
 
-use super::sight::{Breach, DIRECTIONS, Sight};
-use crate::labels::{Operator, Selector};
+use super::sight::{Breach, Sight};
+use crate::labels::{NAMESPACE_NAME_LABEL, Operator, Selector};
 use crate::netpol::{Peer, PeerNamespaces};
-
-/// The label that every namespace has.
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 pub(super) fn find(sight: &Sight<'_>) -> Vec<Breach> {
     let owned = &sight.options().owned_labels;
-    let mut found = Vec::new();
-    for direction in DIRECTIONS {
-        for seen in sight.rules(direction) {
-            for (at, peer) in seen.peers() {
-                let Peer::Pods { namespaces, pods } = peer else {
-                    continue;
-                };
-                let PeerNamespaces::Selected(selector) = namespaces else {
-                    continue;
-                };
-                let Some(key) = trusted(selector, |key| owned.contains(key)) else {
-                    continue;
-                };
-                if !sight.is_guarded(namespaces, pods) {
-                    let why = format!(
-                        "{}[{at}] trusts namespace label {key}, which not only its owners may set",
-                        seen.peers_path()
-                    );
-                    found.push(sight.breach(direction, [seen.spot(at)], why));
-                }
-            }
+    sight.breaches_by_peer(|peer| match peer {
+        Peer::Pods {
+            namespaces: namespaces @ PeerNamespaces::Selected(selector),
+            pods,
+        } => {
+            let key = trusted(selector, |key| owned.contains(key))?;
+            (!sight.is_guarded(namespaces, pods))
+                .then(|| format!(" trusts namespace label {key}, which not only its owners may set"))
         }
-    }
-    found
+        Peer::Pods { .. } | Peer::Block(_) => None,
+    })
 }
 
 /// The first key that a selector trusts although anybody may set it; none where an owned one pins it, or where it speaks of
@@ -55,7 +39,7 @@ fn trusted(selector: &Selector, is_owned: impl Fn(&str) -> bool) -> Option<&str>
         is_owned(&requirement.key)
             && match requirement.operator {
                 Operator::In(_) => true,
-                Operator::Exists => requirement.key != NAME_LABEL,
+                Operator::Exists => requirement.key != NAMESPACE_NAME_LABEL,
                 Operator::NotIn(_) | Operator::DoesNotExist => false,
             }
     });
@@ -66,6 +50,6 @@ fn trusted(selector: &Selector, is_owned: impl Fn(&str) -> bool) -> Option<&str>
     if pins {
         None
     } else {
-        keys.find(|key| *key != NAME_LABEL)
+        keys.find(|key| *key != NAMESPACE_NAME_LABEL)
     }
 }

@@ -9,9 +9,7 @@ use crate::guardrails::documents::{
     NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec, PortNumberOrName, Protocol, SelectorOperator,
 };
 use crate::guardrails::place::{Found, Place};
-
-/// Set by the API server on every namespace, and not to be forged.
-const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
+use crate::labels::NAMESPACE_NAME_LABEL;
 
 /// The options that say who is on the other side.
 const PEERS: [&str; 4] = ["namespaces", "namespaceSelector", "podSelector", "addresses"];

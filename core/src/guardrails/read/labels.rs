@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::guardrails::documents::LabelSelector;
 use crate::guardrails::place::{Found, Place};
-use crate::labels::{Operator, Requirement, Selector, check_key, check_value};
+use crate::labels::{NAMESPACE_NAME_LABEL, Operator, Requirement, Selector, check_key, check_value};
 
 /// Whose labels are selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +134,7 @@ fn contradictions(requirements: &[Requirement], whose: Whose) -> Vec<(String, St
     for Requirement { key, operator } in requirements {
         by_key.entry(key).or_default().add(operator);
     }
-    if let (Whose::Namespaces, Some(name)) = (whose, by_key.get_mut("kubernetes.io/metadata.name")) {
+    if let (Whose::Namespaces, Some(name)) = (whose, by_key.get_mut(NAMESPACE_NAME_LABEL)) {
         // Every namespace has it.
         name.present = true;
     }

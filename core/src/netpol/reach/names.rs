@@ -2,11 +2,9 @@
 
 use hashbrown::HashMap;
 
+use crate::labels::NAMESPACE_NAME_LABEL;
 use crate::model::NamespaceName;
 use crate::netpol::World;
-
-/// The label that every namespace has and nobody can forge.
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// Number of a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,8 +39,8 @@ impl NamespaceTable {
         }
         let number = NamespaceId(u32::try_from(self.labels.len()).expect("namespaces fit in memory"));
         self.numbers.insert(name.clone(), number);
-        let others = labels.iter().filter(|(key, _)| key != NAME_LABEL).cloned();
-        let own = (NAME_LABEL.to_owned(), name.as_str().to_owned());
+        let others = labels.iter().filter(|(key, _)| key != NAMESPACE_NAME_LABEL).cloned();
+        let own = (NAMESPACE_NAME_LABEL.to_owned(), name.as_str().to_owned());
         self.labels.push(others.chain([own]).collect());
     }
 

@@ -47,7 +47,7 @@ static OTHERS: LazyLock<Vec<Other>> = LazyLock::new(|| {
         for env in [None, Some("prod"), Some("dev")] {
             for pod in apps() {
                 let env = env.map(|value| ("env", value));
-                let namespace = env.into_iter().chain([(NAME_LABEL, name)]).collect();
+                let namespace = env.into_iter().chain([(NAMESPACE_NAME_LABEL, name)]).collect();
                 all.push(Other::Pod { namespace, pod });
             }
         }
@@ -92,7 +92,7 @@ fn lets_other(peer: &Peer, other: &Other) -> bool {
         (Peer::Pods { namespaces, pods }, Other::Pod { namespace, pod }) => {
             pods.matches(pod)
                 && match namespaces {
-                    PeerNamespaces::Own => namespace.value(NAME_LABEL) == Some(OWN),
+                    PeerNamespaces::Own => namespace.value(NAMESPACE_NAME_LABEL) == Some(OWN),
                     PeerNamespaces::Selected(selector) => selector.matches(namespace),
                 }
         }
@@ -150,7 +150,12 @@ fn selector(key: &'static str, values: &'static [&'static str]) -> impl Strategy
 
 fn peer() -> impl Strategy<Value = Value> {
     let pods = || selector("app", &["a", "b"]);
-    let namespaces = || prop_oneof![selector("env", &["prod", "dev"]), selector(NAME_LABEL, &[OWN, "bank"])];
+    let namespaces = || {
+        prop_oneof![
+            selector("env", &["prod", "dev"]),
+            selector(NAMESPACE_NAME_LABEL, &[OWN, "bank"])
+        ]
+    };
     let block = prop::sample::select(vec![
         json!({"cidr": "10.0.0.0/31"}),
         json!({"cidr": "10.0.0.2/31"}),
