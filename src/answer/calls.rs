@@ -17,7 +17,6 @@ use kube::{Client, Config};
 use parking_lot::Mutex;
 use ringfence_core::model::{Identity, Namespace, NamespaceName, ObjectReference, Owner, Permission, Timestamp};
 use ringfence_core::review::owner_of;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -92,24 +91,6 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     }
     told
 }
-
-/// One page of a list.
-#[derive(Deserialize)]
-struct Page<T> {
-    #[serde(default)]
-    metadata: PageMetadata,
-    #[serde(default = "Vec::new")]
-    items: Vec<T>,
-}
-
-#[derive(Default, Deserialize)]
-struct PageMetadata {
-    #[serde(rename = "continue", default)]
-    continue_: String,
-}
-
-/// How many objects one page of a list holds.
-const PAGE: usize = 500;
 
 /// Makes a client with connections of its own.
 type Dial = dyn Fn() -> Result<Client, kube::Error> + Send + Sync;
@@ -216,31 +197,6 @@ impl Calls {
         Ok(owners)
     }
 
-    /// Hands every object of a collection to `take`, page by page. `selection` is the query's selectors, percent-encoded.
-    pub(super) async fn pages<T: DeserializeOwned + Send + 'static>(
-        &self,
-        path: &str,
-        selection: &str,
-        mut take: impl FnMut(T),
-    ) -> Result<(), CallError> {
-        let mut continuation = String::new();
-        loop {
-            let token: String = form_urlencoded::byte_serialize(continuation.as_bytes()).collect();
-            let page = format!("{path}?limit={PAGE}&{selection}&continue={token}");
-            let page: Page<T> = self
-                .call(|client| {
-                    let request = http::Request::get(&page).body(Vec::new());
-                    async move { client.request(request.map_err(kube::Error::HttpError)?).await }
-                })
-                .await?;
-            page.items.into_iter().for_each(&mut take);
-            continuation = page.metadata.continue_;
-            if continuation.is_empty() {
-                return Ok(());
-            }
-        }
-    }
-
     /// Reads one object by its path; none where there is none.
     pub(crate) async fn object<T: DeserializeOwned + Send + 'static>(
         &self,
@@ -274,7 +230,7 @@ impl Calls {
     }
 
     /// Runs one call, once more over new connections where it hangs, or where its connection breaks.
-    async fn call<T, F>(&self, request: impl Fn(Client) -> F) -> Result<T, CallError>
+    pub(super) async fn call<T, F>(&self, request: impl Fn(Client) -> F) -> Result<T, CallError>
     where
         F: Future<Output = Result<T, kube::Error>>,
     {

@@ -8,6 +8,7 @@ mod gating;
 mod live;
 mod metrics;
 pub mod offline;
+mod paging;
 mod permissions;
 mod policies;
 mod reached;

@@ -26,7 +26,7 @@ struct Metadata {
 }
 
 impl Calls {
-    /// The NetworkPolicies of a namespace. Those that are being deleted are left out: a finalizer holds them up, and
+    /// The NetworkPolicies of a namespace, without their rules. Those that are being deleted are left out: a finalizer holds them up, and
     /// whoever takes it away is not asked again. So is what cannot be read.
     pub(super) async fn policies(&self, namespace: &NamespaceName) -> Result<Vec<Arc<Policy>>, CallError> {
         let path = collection("networking.k8s.io", "v1", namespace, "networkpolicies");
@@ -46,5 +46,10 @@ fn compiled(namespace: &NamespaceName, stored: Stored) -> Option<Policy> {
     }
     let spec: Option<NetworkPolicySpec> = serde_json::from_value(spec).ok()?;
     let spec = spec.unwrap_or_default();
-    Policy::read(namespace.as_str(), &metadata.name, &spec, Leniency::Stored).ok()
+    let mut policy = Policy::read(namespace.as_str(), &metadata.name, &spec, Leniency::Stored).ok()?;
+    // Which pods it holds in which direction is asked, not whom it lets in: there may be megabytes of that.
+    for rules in [&mut policy.ingress, &mut policy.egress].into_iter().flatten() {
+        *rules = Vec::new();
+    }
+    Some(policy)
 }

@@ -118,8 +118,8 @@ pub enum Answer {
     Running(Vec<Running>),
     /// To [`Question::Isolated`].
     Isolated(Isolated),
-    /// To [`Question::Policies`]. Without those that are being deleted, which finalizers alone still hold up, and without
-    /// what cannot be read.
+    /// To [`Question::Policies`]: which pods each holds, in which directions; perhaps without what it lets pass. Without
+    /// those that are being deleted, which finalizers alone still hold up, and without what cannot be read.
     Policies(Vec<Arc<Policy>>),
     /// It could not be answered; the text says why. Never read as a yes.
     Failed(String),
