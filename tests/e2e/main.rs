@@ -22,5 +22,6 @@ mod recipe;
 mod require_isolation;
 mod staleness;
 mod story;
+mod tenants;
 mod unjudged;
 mod world;
