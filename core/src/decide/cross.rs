@@ -9,7 +9,10 @@
 //! namespace that lets its pods out to everyone. While a policy over members lets in `team=blue`, labelling a namespace of
 //! `env=dev` so is refused, and so are creating one with both labels and taking `env=dev` away. An update of a policy that
 //! connects them already needs the permission again, a deletion never does. ipBlocks are about addresses and left to the
-//! checks. What connects them when `isolatedFrom` is written stays, until somebody writes it again.
+//! checks. What connects them when `isolatedFrom` is written stays, until somebody writes it again. A policy and a label that
+//! are written within moments of each other, before ringfence has seen the first, are each judged without the other. A policy
+//! with so many peers that looking at all of them would hold up everybody else (hundreds of thousands, counted once for each
+//! segment) needs the permission whatever they are.
 //!
 //! **Settle it** by naming the peers that are meant, or with `ringfence grant cross segments/payments-db --cluster --user
 //! NAME`.

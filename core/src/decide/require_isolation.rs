@@ -7,7 +7,8 @@
 //! **Example.** Segment `payments-db` says `requireIsolation: [Ingress]`. Deleting the policy that selects `app=hollowdb` is
 //! refused unless the policies that remain select all of those pods for Ingress, one of them or several together. Of a
 //! deleted collection (`kubectl delete netpol --all`) the last one that holds them is refused. A policy that is being
-//! deleted and that a finalizer holds up counts as gone.
+//! deleted and that a finalizer holds up counts as gone. Two deletions at the same instant are each judged while the other
+//! policy still stands. A namespace that never had a policy is for the isolation profiles.
 //!
 //! **Settle it** by writing the policy that is to take its place first, or with `waive` on
 //! `policychecks.ringfence.dev/RequireIsolation` at the cluster.

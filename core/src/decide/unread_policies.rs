@@ -9,8 +9,9 @@
 //! without `manage` at the cluster, and so a policy of one namespace, where there may be members of a segment whose owner
 //! consents elsewhere: whoever may do everything in that namespace would hold it there. Changing and deleting need the same,
 //! but not what changes the status, labels or annotations alone. The kinds that an isolation profile brings are guarded like
-//! these, whatever network they are of. It is as strict as the strictest of `spec.mode`, isolation, the checks on
-//! policies, and the segments whose members could be selected.
+//! these, whatever network they are of. A kind is guarded in whatever version it is served, also one that is defined later, in
+//! the scope that its network gives it: one defined anew in another scope is not. It is as strict as the strictest of
+//! `spec.mode`, isolation, the checks on policies, and the segments whose members could be selected.
 //!
 //! Nothing of the network itself is broken: in system namespaces nobody is refused, and what service accounts of system
 //! namespaces write is recorded and let in. Name the namespaces of your network's own controllers in `systemNamespaces`

@@ -6,7 +6,7 @@
 //!
 //! **What was no better before** passes with a warning (`NoWorse`): an update that leaves what a check refuses as it was, or
 //! narrows it, locks nobody out of their own policy. As soon as it selects more pods, or lets in more peers or ports there,
-//! it is judged as new.
+//! it is judged as new, and so is what changes in thousands of rules at once: to hold each against each would take minutes.
 //!
 //! **What is let in and opens something is told** in one warning, where `spec.mode` or a check is Warn or Enforce: how much,
 //! and with which command to look at it. `ringfence diff OLD NEW` shows the same before it is applied.
