@@ -173,8 +173,7 @@ impl<'r> Auditor<'_, 'r> {
             let Some(kind) = kind.filter(|_| self.is_asked(subject)) else {
                 continue;
             };
-            let by_wildcard = |(manage, place)| self.by_wildcard(manage, place);
-            if kind <= Kind::Delegate && manages.first().zip(places.first()).is_some_and(by_wildcard) {
+            if kind <= Kind::Delegate && manages.first().is_some_and(|manage| self.by_wildcard(manage)) {
                 wildcards.insert(subject);
             }
             self.findings.push(Finding {
@@ -203,16 +202,16 @@ impl<'r> Auditor<'_, 'r> {
             ([], route) | (route, []) => (!held(route)).then_some(Kind::CanGrantItself),
             _ if !(held(manages) && held(places)) => Some(Kind::CanHoldBoth),
             _ if is_delegate => Some(Kind::Delegate),
-            ([manage], [place]) if self.by_wildcard(manage, place) => Some(Kind::Wildcard),
+            ([manage], [_]) if self.by_wildcard(manage) => Some(Kind::Wildcard),
             _ => Some(Kind::HoldsBoth),
         }
     }
 
-    /// Whether one rule for every verb gives both, as it does for whom the API server lets do everything.
-    fn by_wildcard(&self, manages: &Hop, places: &Hop) -> bool {
+    /// Whether one rule for every verb gives both, as it does for whom the API server lets do everything: what gives the
+    /// right to manage by `*` gives the others too, though one may hold them by a group besides.
+    fn by_wildcard(&self, manages: &Hop) -> bool {
         let every = |grant: &Grant| self.grants.rule(*grant).rule.verbs.iter().any(|verb| verb == "*");
-        let shared = |grant: &&Grant| places.grants.contains(grant);
-        manages.grants.is_empty() || manages.grants.iter().filter(shared).any(every)
+        manages.grants.is_empty() || manages.grants.iter().any(every)
     }
 
     /// Whether the subject is one to be told; if not, it is counted where it belongs.

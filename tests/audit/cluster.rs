@@ -113,6 +113,19 @@ fn exactly_those_who_could_are_named(cluster: &ControlPlane) {
     ];
     let expected: BTreeSet<(String, String)> = expected.map(|(kind, name)| (kind.to_owned(), name.to_owned())).into();
     assert_eq!(found(cluster, "payments-db"), expected);
+
+    // Where the cluster consents: groups that everybody, or every account of a namespace, is in, and what is aggregated.
+    let expected = [
+        ("HoldsBoth", "ada"),
+        ("HoldsBoth", "system:serviceaccounts:books"),
+        ("Wildcard", "platform"),
+        ("CanHoldBoth", "book-keepers"),
+        ("CanHoldBoth", "signers"),
+        ("CanHoldBoth", "system-writers"),
+        ("WritesPolicies", "book-keepers"),
+    ];
+    let expected: BTreeSet<(String, String)> = expected.map(|(kind, name)| (kind.to_owned(), name.to_owned())).into();
+    assert_eq!(found(cluster, "ledger"), expected);
 }
 
 /// Whether whoever calls may do this to segment payments-db where its owner consents.

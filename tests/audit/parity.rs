@@ -40,9 +40,10 @@ const TOPICS: [(&str, &str, &str, &str); 21] = [
 
 const NAMESPACES: [Option<&str>; 4] = [None, Some("payments"), Some("ci"), Some("kube-system")];
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "",
     "payments-db",
+    "ledger",
     "olga",
     "eves",
     "joiners",
