@@ -1,7 +1,10 @@
 //! JSON to pieces: values one after the other, of which those that are lists give their items.
 
 use std::io::Read;
+use std::mem;
 use std::ops::Range;
+
+use memchr::memchr2;
 
 use super::super::objects::{Implied, Irregular, implied_by};
 use super::super::origin::Format;
@@ -149,25 +152,27 @@ impl JsonCutter {
     fn pass<R>(&mut self, window: &mut Window<R>, depth: usize) -> bool {
         let bytes = &window.bytes[..];
         let mut at = window.seen;
-        while let Some(byte) = bytes.get(at) {
-            at += 1;
+        while at < bytes.len() {
             if self.in_text {
-                if self.escaped {
-                    self.escaped = false;
+                if mem::take(&mut self.escaped) {
+                    at += 1;
                     continue;
                 }
-                match byte {
-                    b'\\' => self.escaped = true,
-                    b'"' => self.in_text = false,
-                    _ => {
-                        let rest = &bytes[at..];
-                        let stop = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'));
-                        at += stop.unwrap_or(rest.len());
-                    }
+                let rest = &bytes[at..];
+                let stop = memchr2(b'"', b'\\', rest);
+                match stop.map(|stop| rest[stop]) {
+                    Some(b'\\') => self.escaped = true,
+                    Some(_) => self.in_text = false,
+                    None => {}
                 }
+                at += stop.map_or(rest.len(), |stop| stop + 1);
                 continue;
             }
+            let byte = bytes[at];
+            at += 1;
             match byte {
+                // What programs print for people begins its lines with many.
+                b' ' => at += bytes[at..].iter().take_while(|byte| **byte == b' ').count(),
                 b'"' => self.in_text = true,
                 b'{' | b'[' => self.depth += 1,
                 b'}' | b']' => {
@@ -219,7 +224,7 @@ impl JsonCutter {
             Place::Value => None,
             _ => self.implied.clone(),
         };
-        let objects = std::mem::take(&mut self.found);
+        let objects = mem::take(&mut self.found);
         each(window.piece(end, |_| objects, Format::Json, implied)?)
     }
 }

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::ops::Range;
 
+use memchr::memchr;
+
 use super::super::objects::{Implied, Irregular, implied_by, yaml_documents};
 use super::super::origin::Format;
 use super::{NotCut, Piece, Window};
@@ -49,7 +51,7 @@ impl YamlCutter {
         let mut looked = 0;
         loop {
             let from = looked.max(window.seen);
-            let end = window.bytes[from..].iter().position(|byte| *byte == b'\n');
+            let end = memchr(b'\n', &window.bytes[from..]);
             if let Some(end) = end {
                 self.line(window, from + end + 1, each)?;
                 looked = 0;
