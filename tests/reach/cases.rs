@@ -26,7 +26,11 @@ fn connections(manifests: &str, arguments: &[&str]) -> BTreeSet<String> {
                     let labels = end["labels"].as_object().map(|labels| {
                         let labels: Vec<String> = labels
                             .iter()
-                            .map(|(key, value)| format!("{key}={}", value.as_str().expect("text")))
+                            .map(|(key, value)| {
+                                value
+                                    .as_str()
+                                    .map_or(format!("!{key}"), |value| format!("{key}={value}"))
+                            })
                             .collect();
                         format!("[{}]", labels.join(","))
                     });
@@ -178,6 +182,19 @@ fn an_end_is_told_by_labels_that_all_its_pods_have() {
         BTreeSet::from(["beta", "stable"].map(|track| format!("x/w[track={track}] -> x/b TCP 80")))
     );
     assert_eq!(by("In"), BTreeSet::from(["x/w[track=canary] -> x/b TCP 80".to_owned()]));
+}
+
+/// Else nobody could tell for which of the pods it holds.
+#[test]
+fn an_end_without_a_label_that_others_of_its_owner_have_says_so() {
+    let without = UNLIKE.replacen(", track: stable", "", 1);
+    let spec = "{podSelector: {matchLabels: {pod: b}}, ingress: [{from: [{podSelector: {matchExpressions: [{key: app, operator: Exists}, {key: track, operator: DoesNotExist}]}}], ports: [{port: 80}]}]}";
+    assert_eq!(
+        connections(&format!("{}---{without}", policy(spec)), &[]),
+        BTreeSet::from(["x/w[!track] -> x/b TCP 80".to_owned()])
+    );
+    let text = reach(&format!("{}---{without}", policy(spec)), &["--to", "x/b"]).told();
+    assert!(text.contains("x/w (ReplicaSet, !track)"), "{text}");
 }
 
 #[test]

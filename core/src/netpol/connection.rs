@@ -62,8 +62,9 @@ pub struct Endpoint {
     /// The name of the owner.
     pub name: Arc<str>,
     /// What tells it from other endpoints of the same namespace, kind and name: labels that policies select by, true of
-    /// all its pods. Empty where there is no other; also where only named ports, addresses or hostNetwork differ.
-    pub apart: Vec<(String, String)>,
+    /// all its pods, and none of those that none of them has. Empty where there is no other; also where only named ports,
+    /// addresses or hostNetwork differ.
+    pub apart: Vec<(String, Option<String>)>,
     /// Whether its pods share the network of their nodes: no policy isolates them.
     pub host_network: bool,
     /// Whether any policy isolates it for ingress.

@@ -22,9 +22,10 @@ pub enum JsonEnd<'r> {
         kind: &'r str,
         /// The name of what owns its pods.
         name: &'r str,
-        /// The labels that tell these pods of the owner from others of it, where there are others.
+        /// The labels that tell these pods of the owner from others of it, where there are others; null for one that none of
+        /// these has.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-        labels: BTreeMap<&'r str, &'r str>,
+        labels: BTreeMap<&'r str, Option<&'r str>>,
         /// Whether policies do not hold for them, since they are in the network of their nodes.
         #[serde(rename = "hostNetwork", skip_serializing_if = "std::ops::Not::not")]
         host_network: bool,
@@ -54,7 +55,7 @@ impl<'r> From<&'r Endpoint> for JsonEnd<'r> {
             labels: endpoint
                 .apart
                 .iter()
-                .map(|(key, value)| (key.as_str(), value.as_str()))
+                .map(|(key, value)| (key.as_str(), value.as_deref()))
                 .collect(),
             host_network: endpoint.host_network,
         }

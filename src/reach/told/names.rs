@@ -109,7 +109,11 @@ impl<'r> Names<'r> {
     pub fn particulars(&self, id: EndpointId) -> String {
         let endpoint = self.endpoint(id);
         let mut words = vec![endpoint.kind.to_string()];
-        words.extend(endpoint.apart.iter().map(|(key, value)| format!("{key}={value}")));
+        // As selectors of kubectl have it.
+        words.extend(endpoint.apart.iter().map(|(key, value)| match value {
+            Some(value) => format!("{key}={value}"),
+            None => format!("!{key}"),
+        }));
         if endpoint.host_network {
             words.push("hostNetwork".to_owned());
         }

@@ -1,7 +1,7 @@
 //! Groups and endpoints: workloads that no policy tells apart share a [`Group`]; those of them that have one owner are one
 //! [`Endpoint`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 
@@ -180,12 +180,20 @@ fn tell_apart(found: Vec<(GroupId, Endpoint)>, world: &World, vocabulary: &Vocab
                 .map(|(_, value)| value.map(str::to_owned))
         };
         let differs = |key: &str| seen.iter().any(|one| value(one, key) != value(&seen[0], key));
+        let keys: BTreeSet<&str> = labels.iter().flatten().map(|(key, _)| key.as_str()).collect();
+        let keys: Vec<&str> = keys.into_iter().filter(|key| differs(key)).collect();
         for (group, end) in ends {
-            let mut parts: BTreeMap<Vec<(String, String)>, Vec<usize>> = BTreeMap::new();
+            let mut parts: BTreeMap<Vec<(String, Option<String>)>, Vec<usize>> = BTreeMap::new();
             for position in &end.workloads {
-                let mut apart = vocabulary.labels(&world.workloads[*position]);
-                apart.retain(|(key, _)| differs(key));
-                parts.entry(apart).or_default().push(*position);
+                let labels = &world.workloads[*position].labels;
+                let value = |key: &str| {
+                    labels
+                        .iter()
+                        .find(|(name, _)| name == key)
+                        .map(|(_, value)| value.clone())
+                };
+                let apart = keys.iter().map(|key| ((*key).to_owned(), value(key)));
+                parts.entry(apart.collect()).or_default().push(*position);
             }
             told.extend(parts.into_iter().map(|(apart, workloads)| {
                 let pods = workloads.iter().map(|position| world.workloads[*position].pods);
