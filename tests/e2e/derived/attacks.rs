@@ -106,6 +106,14 @@ fn no_way_of_writing_opts_a_policy_in_without_protect() {
     let told = world.ringfence("validate --cluster");
     assert!(!told.contains("stacks/shelf"), "{told}");
     world.kubectl("admin", &place("stacks", "app=shelf", "mallet")).ok();
+
+    // Who says to be the manager that owns the label takes it away by leaving it out.
+    let as_owner: &[&str] = &["--server-side", "--force-conflicts", "--field-manager=owner"];
+    world.apply_as("vera", as_owner, &labelled).ok();
+    let said = world
+        .apply_as("mallet", as_owner, &policy("stacks", "shelf", &own))
+        .refused();
+    assert!(said.contains("may not opt out of protection"), "{said}");
 }
 
 /// Who may do everything in a namespace holds `protect` there, and still claims no pods elsewhere.
