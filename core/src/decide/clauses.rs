@@ -2,6 +2,7 @@
 //! really one of a clause's namespaces, who is asked where, and the words of it.
 
 use super::context::{Context, Held, Known};
+use super::crowd::{self, Crowd, Turn};
 use super::provenance::Origin;
 use super::separation_of_duties;
 use super::unjudged::{self, Judged, Lineage};
@@ -199,7 +200,57 @@ impl<'j, 'c, 'r> Judge<'j, 'c, 'r> {
 
     /// The findings on needs that are certain, one for each segment and verb, as far as they are known.
     pub(super) fn findings<'n>(&self, needs: impl IntoIterator<Item = &'n Need>) -> Vec<Finding> {
-        groups(needs).iter().filter_map(|group| self.judge(group)).collect()
+        let groups = groups(needs);
+        let (mut crowd, mut left, mut refused) = (Crowd::default(), Vec::new(), Vec::new());
+        let mut asked = Vec::new();
+        for group in &groups {
+            let segment = self.guardrails().segment(group.segment);
+            let turn = if self.asks(group) {
+                crowd.turn(segment, self.namespace, self.mode(group.segment))
+            } else {
+                Turn::Ask
+            };
+            match turn {
+                Turn::Ask => asked.push(group),
+                Turn::Leave => left.push(group),
+                Turn::Refuse => refused.push(group),
+            }
+        }
+        if let Some(group) = refused.first() {
+            let what = format!(
+                "may not be in more than {} protected policies",
+                crowd::MOST_OF_NAMESPACE
+            );
+            let instead = "nobody is asked about that many for one write: narrow what they select";
+            return vec![self.refusal(group.needs[0], &what, instead)];
+        }
+        let untold = left.first().map(|group| {
+            let why = format!(
+                "one of {} protected policies that are not enforced and not asked about",
+                left.len()
+            );
+            let scope = self.guardrails().segment(group.segment).consent.clone();
+            self.finding(group, group.needs[0], scope, Reason::Unanswered, Some(&why))
+        });
+        asked
+            .into_iter()
+            .filter_map(|group| self.judge(group))
+            .chain(untold)
+            .collect()
+    }
+
+    /// Whether anybody is to be asked about it.
+    fn asks(&self, group: &Group<'_>) -> bool {
+        match self.origin {
+            Origin::Direct => true,
+            Origin::Controller(..) => !self.origin.matches_all(&self.selectors(group)),
+            Origin::Pending | Origin::Failed(_) | Origin::Node => false,
+        }
+    }
+
+    fn selectors(&self, group: &Group<'_>) -> Vec<&'c Selector> {
+        let selector = |need: &&Need| &self.guardrails().clause(need.clause).pods;
+        group.needs.iter().map(selector).collect()
     }
 
     fn judge(&self, group: &Group<'_>) -> Option<Finding> {
@@ -212,12 +263,7 @@ impl<'j, 'c, 'r> Judge<'j, 'c, 'r> {
                 return Some(self.finding(group, first, segment.consent.clone(), Reason::Unanswered, Some(&why)));
             }
             Origin::Controller(_, lineage) => {
-                let selectors: Vec<&Selector> = group
-                    .needs
-                    .iter()
-                    .map(|need| &self.guardrails().clause(need.clause).pods)
-                    .collect();
-                if self.origin.matches_all(&selectors) {
+                if self.origin.matches_all(&self.selectors(group)) {
                     return self.inherited(group, first, lineage);
                 }
             }

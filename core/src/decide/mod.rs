@@ -10,6 +10,7 @@ mod clauses;
 mod consent;
 mod context;
 mod cross;
+mod crowd;
 mod host_access;
 mod injected;
 mod isolation;

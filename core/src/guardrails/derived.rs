@@ -19,8 +19,35 @@ pub const PROTECTED_LABEL: (&str, &str) = ("ringfence.dev/protected", "true");
 /// memory of every replica, and where nothing is enforced that is whoever may edit.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// The most clauses that all policies of one namespace make, and the most bytes of them, for the same reason.
-const MOST_OF_NAMESPACE: (usize, usize) = (5_000, 1024 * 1024);
+/// The most that all policies of one namespace make, for the same reason.
+const MOST_OF_NAMESPACE: Amount = Amount {
+    segments: 200,
+    clauses: 5_000,
+    bytes: 1024 * 1024,
+};
+
+/// How much segments are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Amount {
+    segments: usize,
+    clauses: usize,
+    bytes: usize,
+}
+
+impl Amount {
+    fn add(&mut self, segment: &Segment) {
+        let clauses = segment.members.iter().chain(&segment.clients);
+        self.segments += 1;
+        self.clauses += clauses.clone().count();
+        self.bytes += clauses
+            .map(|clause| bytes_of(&clause.pods) + length(&clause.namespaces))
+            .sum::<usize>();
+    }
+
+    fn is_within(self, most: Self) -> bool {
+        self.segments <= most.segments && self.clauses <= most.clauses && self.bytes <= most.bytes
+    }
+}
 
 /// What is told in denials of a derived segment.
 const DESCRIPTION: &str = "derived from the NetworkPolicy of that name";
@@ -206,8 +233,8 @@ impl Derived {
 }
 
 impl Guardrails {
-    /// This configuration, which has no derived segments yet, with those: of each namespace the first by name, up to 5,000
-    /// clauses and 1 MiB.
+    /// This configuration, which has no derived segments yet, with those: of each namespace the first by name, up to 200,
+    /// 5,000 clauses and 1 MiB.
     #[must_use]
     pub fn with_derived<'d>(&self, derived: impl IntoIterator<Item = &'d Derived>) -> Self {
         let mut segments: Vec<Segment> = derived
@@ -215,17 +242,14 @@ impl Guardrails {
             .filter_map(|derived| derived.segment(self))
             .collect();
         segments.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        let mut made: BTreeMap<NamespaceName, (usize, usize)> = BTreeMap::new();
+        let mut made: BTreeMap<NamespaceName, Amount> = BTreeMap::new();
         segments.retain(|segment| {
             let Scope::Namespace(namespace) = &segment.consent else {
                 return true;
             };
-            let (clauses, bytes) = made.entry(namespace.clone()).or_default();
-            for clause in segment.members.iter().chain(&segment.clients) {
-                *clauses += 1;
-                *bytes += bytes_of(&clause.pods) + length(&clause.namespaces);
-            }
-            *clauses <= MOST_OF_NAMESPACE.0 && *bytes <= MOST_OF_NAMESPACE.1
+            let made = made.entry(namespace.clone()).or_default();
+            made.add(segment);
+            made.is_within(MOST_OF_NAMESPACE)
         });
         let mut whole = self.clone();
         let first = u32::try_from(whole.segments.len()).unwrap_or(u32::MAX);

@@ -196,8 +196,9 @@ mod tests {
 
     #[test]
     fn beyond_the_most_they_are_counted_and_in_force() {
+        // A namespace has no more than 200.
         let many: Vec<Derived> = (0..=MOST)
-            .map(|number| derived("web", &format!("p{number:04}"), &over("db")))
+            .map(|number| derived(&format!("web-{}", number / 200), &format!("p{number:04}"), &over("db")))
             .collect();
         let guardrails = with(&many);
         assert_eq!(published_segments(&guardrails).len(), MOST);

@@ -250,3 +250,61 @@ fn a_namespace_that_comes_to_be_selected_needs_connect() {
     let known = [(in_web(Verb::Connect), Answer::Allowed(false))];
     assert!(!run(&snapshot, &request("payments", action), &known).0.allowed());
 }
+
+/// With as many policies over `app=db` in `web`, each of the mode of the configuration.
+fn crowded(spec: &str, policies: usize) -> Snapshot {
+    let derived: Vec<Derived> = (100..100 + policies)
+        .map(|number| Derived::of(&policy("web", &format!("db-{number}"), WITHIN)))
+        .collect();
+    snapshot(settings(spec).with_derived(&derived))
+}
+
+/// Nobody holds any of them.
+fn nobody(policies: usize) -> Vec<(Question, Answer)> {
+    let question = |number| {
+        let permission = Permission::policy(Verb::Join, &format!("db-{number}"), Scope::Namespace(name("web")));
+        Question::Allowed(Who::Requester, permission)
+    };
+    (100..100 + policies)
+        .map(|number| (question(number), Answer::Allowed(false)))
+        .collect()
+}
+
+/// Every question is a call to the API server, and whoever may edit where nothing is enforced makes as many policies as it
+/// likes.
+#[rstest]
+#[case::recorded("{}")]
+#[case::warned("{mode: Warn}")]
+fn where_nothing_is_enforced_few_of_very_many_are_asked_about(#[case] spec: &str) {
+    let request = request("web", Action::Place(placement(None, &[("app", "db")])));
+    for (policies, asked, findings) in [(8, 8, 8), (9, 8, 9), (60, 8, 9)] {
+        let (decision, rounds) = run(&crowded(spec, policies), &request, &nobody(policies));
+        assert_eq!(rounds.iter().map(Vec::len).sum::<usize>(), asked, "{policies} policies");
+        assert!(decision.allowed());
+        assert_eq!(decision.findings.len(), findings);
+        if policies > asked {
+            let left = format!("one of {} protected policies that are not enforced", policies - asked);
+            let told = decision.findings.iter().filter(|finding| finding.why.contains(&left));
+            assert_eq!(told.count(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_write_that_would_be_in_very_many_of_its_namespace_is_refused_and_nobody_is_asked() {
+    let request = request("web", Action::Place(placement(None, &[("app", "db")])));
+    let (decision, rounds) = run(&crowded("{mode: Enforce}", 33), &request, &[]);
+    assert!(rounds.is_empty());
+    let Verdict::Deny(text) = decision.verdict else {
+        panic!("expected a denial")
+    };
+    for said in [
+        "pod web/rogue may not be in more than 32 protected policies",
+        "narrow what they select",
+    ] {
+        assert!(text.contains(said), "{text}");
+    }
+    let (decision, rounds) = run(&crowded("{mode: Enforce}", 32), &request, &nobody(32));
+    assert_eq!(rounds[0].len(), 32);
+    assert!(!decision.allowed());
+}
