@@ -15,7 +15,9 @@
 //! any namespace may come to have any of their addresses. With `{name: AllNamespaces, podRanges: [10.244.0.0/16]}` an ipBlock
 //! that holds even one of them is refused, so it does not help to cut the range up; what `except` takes out does not count.
 //! The ranges are what `--cluster-cidr` of the controller manager says, `kubectl get nodes -o yaml` under `podCIDRs`, or the
-//! subnets from which a cloud gives pods their addresses. Without `podRanges` no ipBlock is looked at here.
+//! subnets from which a cloud gives pods their addresses. Name the range of Services, too, where the plugin sees what goes out
+//! before it is sent on to a pod, and that of the nodes where no policy is to name them: pods of the host network of any
+//! namespace have their addresses, and so does what comes in by a NodePort. Without `podRanges` no ipBlock is looked at here.
 //!
 //! **Settle it** by naming the namespaces (`kubernetes.io/metadata.name`), by a segment, or with `waive` on
 //! `policychecks.ringfence.dev/AllNamespaces` at the cluster.

@@ -197,7 +197,7 @@ fn moves() -> impl Strategy<Value = (usize, usize, Move)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(120))]
 
     /// Whatever stands that nobody waived could be created as it stands.
     #[test]
