@@ -185,6 +185,11 @@ impl LabelSpace {
         self.0.values().map(|choices| 1 + choices.values.size()).sum()
     }
 
+    /// Whether it asks anything of this label. What does not is within no space that does, but for one without labels.
+    pub fn speaks_of(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
     /// Whether no labels are in it: the requirements of some key contradict each other.
     pub fn is_empty(&self) -> bool {
         self.0.values().any(Choices::is_none)

@@ -22,7 +22,7 @@ pub(super) struct Sight<'w> {
     pub(super) policy: &'w Policy,
     /// Whether its podSelector contradicts itself.
     pub(super) selects_nothing: bool,
-    guarded: OnceCell<Guarded>,
+    guarded: OnceCell<Guarded<'w>>,
 }
 
 /// What a check refuses in a policy.
