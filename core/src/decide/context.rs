@@ -8,7 +8,7 @@ use super::message;
 use super::policies::{self, Written};
 use crate::model::{
     Answer, Answers, Asked, Finding, Isolate, Isolated, Mode, Namespace, NamespaceName, ObjectReference, Owner,
-    Permission, Question, ReachedPod, Request, Running, Scope, Snapshot, Target, Who,
+    Permission, Question, Questions, ReachedPod, Request, Running, Scope, Snapshot, Target, Who,
 };
 use crate::netpol::Policy;
 
@@ -17,7 +17,7 @@ pub(super) struct Context<'c, 'r> {
     pub(super) snapshot: &'c Snapshot,
     pub(super) request: &'c Request<'r>,
     answers: &'c Answers,
-    missing: RefCell<Vec<Asked>>,
+    missing: RefCell<Questions<Mode>>,
     findings: RefCell<Vec<Finding>>,
     policies: OnceCell<Vec<Written>>,
     advice: RefCell<Vec<String>>,
@@ -62,7 +62,9 @@ impl<'c, 'r> Context<'c, 'r> {
             advice,
             ..
         } = self;
-        (findings.into_inner(), missing.into_inner(), advice.into_inner())
+        let missing = missing.into_inner().into_listed().into_iter();
+        let missing = missing.map(|(question, mode)| Asked { question, mode }).collect();
+        (findings.into_inner(), missing, advice.into_inner())
     }
 
     /// Has something said to whoever asks, of what is let in: a line that reads on after the subject and a colon.
@@ -95,10 +97,8 @@ impl<'c, 'r> Context<'c, 'r> {
         let answer = self.answers.get(&question);
         if answer.is_none() {
             let mut missing = self.missing.borrow_mut();
-            match missing.iter_mut().find(|asked| asked.question == question) {
-                Some(asked) => asked.mode = asked.mode.max(mode),
-                None => missing.push(Asked { question, mode }),
-            }
+            let strongest = missing.entry(question, mode);
+            *strongest = mode.max(*strongest);
         }
         answer
     }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::questions::Questions;
 use super::{
     ControllerReference, Isolate, Isolated, Mode, Namespace, NamespaceName, Permission, Running, Target, Timestamp,
 };
@@ -158,9 +159,9 @@ pub struct Asked {
     pub mode: Mode,
 }
 
-/// The answers so far of one decision. A handful at most, so a list beats a map.
+/// The answers so far of one decision.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Answers(Vec<(Question, Answer)>);
+pub struct Answers(Questions<Answer>);
 
 impl Answers {
     /// No answers yet.
@@ -170,16 +171,11 @@ impl Answers {
 
     /// The answer to a question, if it has been given.
     pub fn get(&self, question: &Question) -> Option<&Answer> {
-        self.0
-            .iter()
-            .find(|(asked, _)| asked == question)
-            .map(|(_, answer)| answer)
+        self.0.get(question)
     }
 
     /// Adds an answer; the first one given to a question stands.
     pub fn insert(&mut self, question: Question, answer: Answer) {
-        if self.get(&question).is_none() {
-            self.0.push((question, answer));
-        }
+        self.0.entry(question, answer);
     }
 }
