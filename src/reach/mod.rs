@@ -12,7 +12,6 @@ pub mod live;
 pub mod load;
 mod objects;
 mod origin;
-mod plain;
 mod pruned;
 mod reader;
 pub mod told;

@@ -12,7 +12,6 @@ use serde_json::value::RawValue;
 
 use super::kinds::{is_read, kinds_in};
 use super::origin::{Format, Origin, lines};
-use super::plain;
 use super::pruned::{Pruned, may_have_letters};
 use super::reader::{TEMPLATE, is_template};
 use crate::answer::offline::Problem;
@@ -249,10 +248,7 @@ impl Chunk {
                 line: self.origin.lines + error.line() as u64,
                 message: format!("column {}: {error}", error.column()),
             })?,
-            Format::Yaml | Format::YamlEntry => match plain::read(text) {
-                Some(value) => Pruned(value),
-                None => self.with_letters(text, &mut letter)?,
-            },
+            Format::Yaml | Format::YamlEntry => self.with_letters(text, &mut letter)?,
         };
         let mut objects = Vec::new();
         match (self.origin.format, value) {

@@ -34,7 +34,7 @@ const DROPPED: [&str; 22] = [
 ];
 
 /// Whether lists and mappings under this key are dropped.
-pub(super) fn is_dropped(key: &str) -> bool {
+fn is_dropped(key: &str) -> bool {
     DROPPED.contains(&key)
 }
 
