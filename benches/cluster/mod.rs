@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use ringfence_core::guardrails::{CheckName, Derived, Guardrails, Source, compile};
-use ringfence_core::model::{Answer, Namespace, NamespaceName, Namespaces, Policies, Question, Running, Snapshot};
+use ringfence_core::guardrails::{CheckName, Derived, Guardrails};
+use ringfence_core::model::{Answer, Policies, Question, Running, Snapshot};
 use ringfence_core::netpol::{Leniency, NamedPort, Policy, Protocol};
 use serde_json::{Value, json};
+
+use crate::world::{compiled, namespaces};
 
 /// How many namespaces there are; half of them are labelled `env=dev`, which segments are kept apart from.
 pub(crate) const NAMESPACES: usize = 5_000;
@@ -21,7 +23,7 @@ pub(crate) fn snapshot(segments: usize, protected: usize) -> Snapshot {
     assert_eq!(guardrails.derived().len(), protected);
     Snapshot {
         guardrails: Arc::new(guardrails),
-        namespaces: Arc::new(namespaces()),
+        namespaces: Arc::new(namespaces(NAMESPACES, environment)),
         since: Arc::default(),
         policies: Arc::new(policies()),
     }
@@ -51,9 +53,7 @@ pub(crate) fn guardrails(segments: usize) -> Guardrails {
              isolatedFrom: [{{namespaceSelector: {{matchLabels: {{env: dev}}}}}}]}}}}\n"
         );
     }
-    let name = "bench.yaml".to_owned();
-    let compiled = compile(&[Source { name, text }]);
-    compiled.unwrap_or_else(|problems| panic!("{problems}")).guardrails
+    compiled(text)
 }
 
 /// What so many policies make that opted in, each in a namespace of its own.
@@ -62,23 +62,8 @@ pub(crate) fn derived(protected: usize) -> Vec<Derived> {
     (0..protected).map(of).collect()
 }
 
-fn namespaces() -> Namespaces {
-    let namespace = |number: usize| {
-        let name = NamespaceName::new(&format!("team-{number}")).expect("a name");
-        let labels = [
-            ("env", if number.is_multiple_of(2) { "prod" } else { "dev" }.to_owned()),
-            ("kubernetes.io/metadata.name", name.to_string()),
-            ("team", format!("team-{number}")),
-        ];
-        let namespace = Namespace {
-            uid: format!("00000000-0000-4000-8000-{number:012}"),
-            labels: labels.map(|(key, value)| (key.to_owned(), value)).to_vec(),
-            terminating: false,
-            created: None,
-        };
-        (name, Arc::new(namespace))
-    };
-    (0..NAMESPACES).map(namespace).collect()
+fn environment(namespace: usize) -> String {
+    if namespace.is_multiple_of(2) { "prod" } else { "dev" }.to_owned()
 }
 
 fn policies() -> Policies {

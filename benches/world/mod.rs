@@ -5,7 +5,7 @@ mod objects;
 
 use std::sync::Arc;
 
-use ringfence_core::guardrails::{Source, compile};
+use ringfence_core::guardrails::{Guardrails, Source, compile};
 use ringfence_core::model::{Answer, Isolated, Namespace, NamespaceName, Namespaces, Question, Snapshot};
 use serde_json::{Value, json};
 
@@ -22,14 +22,9 @@ pub(crate) fn snapshot(segments: usize) -> Snapshot {
     for number in 0..segments {
         text += &segment(number);
     }
-    let source = Source {
-        name: "bench.yaml".to_owned(),
-        text,
-    };
-    let compiled = compile(&[source]).unwrap_or_else(|problems| panic!("{problems}"));
     Snapshot {
-        guardrails: Arc::new(compiled.guardrails),
-        namespaces: Arc::new(namespaces()),
+        guardrails: Arc::new(compiled(text)),
+        namespaces: Arc::new(namespaces(NAMESPACES, |number| format!("env-{}", number % 3))),
         since: Arc::default(),
         policies: Arc::default(),
     }
@@ -62,12 +57,13 @@ fn namespace_name(number: usize) -> String {
     format!("team-{}", number % NAMESPACES)
 }
 
-fn namespaces() -> Namespaces {
+/// So many namespaces with labels as a cluster has them, each of the environment that it is told.
+pub(crate) fn namespaces(count: usize, environment: impl Fn(usize) -> String) -> Namespaces {
     let namespace = |number: usize| {
-        let name = namespace_name(number);
+        let name = NamespaceName::new(&format!("team-{number}")).expect("a namespace name");
         let labels = [
-            ("env", format!("env-{}", number % 3)),
-            ("kubernetes.io/metadata.name", name.clone()),
+            ("env", environment(number)),
+            ("kubernetes.io/metadata.name", name.to_string()),
             ("team", format!("team-{number}")),
         ];
         let namespace = Namespace {
@@ -76,10 +72,16 @@ fn namespaces() -> Namespaces {
             terminating: false,
             created: None,
         };
-        let name = NamespaceName::new(&name).expect("a namespace name");
         (name, Arc::new(namespace))
     };
-    (0..NAMESPACES).map(namespace).collect()
+    (0..count).map(namespace).collect()
+}
+
+/// The guardrails that a text compiles to.
+pub(crate) fn compiled(text: String) -> Guardrails {
+    let name = "bench.yaml".to_owned();
+    let compiled = compile(&[Source { name, text }]);
+    compiled.unwrap_or_else(|problems| panic!("{problems}")).guardrails
 }
 
 /// Answers without a round trip: everything is allowed, namespaces are as the snapshot has them.
