@@ -33,11 +33,6 @@ const DROPPED: [&str; 22] = [
     "binaryData",
 ];
 
-/// Whether lists and mappings under this key are dropped.
-fn is_dropped(key: &str) -> bool {
-    DROPPED.contains(&key)
-}
-
 /// A value without what is [`DROPPED`]; keys that stand twice are refused, as kubectl does.
 pub(super) struct Pruned(pub(super) Value);
 
@@ -173,7 +168,7 @@ impl<'de> Visitor<'de> for PrunedVisitor {
         }
         let mut fields = Map::new();
         while let Some(key) = mapping.next_key::<String>()? {
-            let value = if is_dropped(&key) {
+            let value = if DROPPED.contains(&&*key) {
                 mapping.next_value::<Dropped>()?.0
             } else {
                 mapping.next_value::<Pruned>()?.0

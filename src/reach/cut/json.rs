@@ -11,9 +11,10 @@ use super::super::origin::Format;
 use super::{NotCut, Piece, Window};
 
 /// Where in the text it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Place {
     /// Between values.
+    #[default]
     Between,
     /// In a value, or in what stands before the items of a list.
     Value,
@@ -26,7 +27,7 @@ enum Place {
 }
 
 /// Takes JSON apart.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct JsonCutter {
     place: Place,
     /// How many braces and brackets are open.
@@ -43,23 +44,6 @@ pub(super) struct JsonCutter {
     list: Vec<u8>,
     implied: Option<Implied>,
     found: Vec<Range<usize>>,
-}
-
-impl Default for JsonCutter {
-    fn default() -> Self {
-        Self {
-            place: Place::Between,
-            depth: 0,
-            in_text: false,
-            escaped: false,
-            start: 0,
-            word: 0..0,
-            is_items: false,
-            list: Vec::new(),
-            implied: None,
-            found: Vec::new(),
-        }
-    }
 }
 
 type Each<'e> = &'e mut dyn FnMut(Piece) -> Result<(), NotCut>;

@@ -10,9 +10,10 @@ use super::super::origin::Format;
 use super::{NotCut, Piece, Window};
 
 /// Where in the text it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Place {
     /// In a document.
+    #[default]
     Document,
     /// Among the items of a list, whose dashes stand in this column once the first has come.
     Items { dashes: Option<usize> },
@@ -21,7 +22,7 @@ enum Place {
 }
 
 /// Takes YAML apart, line by line; the window has been looked at as far as the line that is looked at.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct YamlCutter {
     place: Place,
     /// Where the document, the item, or what is behind the items began.
@@ -30,18 +31,6 @@ pub(super) struct YamlCutter {
     list: String,
     implied: Option<Implied>,
     found: Vec<Range<usize>>,
-}
-
-impl Default for YamlCutter {
-    fn default() -> Self {
-        Self {
-            place: Place::Document,
-            start: 0,
-            list: String::new(),
-            implied: None,
-            found: Vec::new(),
-        }
-    }
 }
 
 type Each<'e> = &'e mut dyn FnMut(Piece) -> Result<(), NotCut>;
