@@ -7,7 +7,7 @@ use crate::guardrails::documents::Direction;
 use crate::guardrails::{Clause, Guardrails, SegmentId};
 use crate::labels::LabelSpace;
 use crate::model::NamespaceName;
-use crate::netpol::{Existing, Policy, Way};
+use crate::netpol::{DIRECTIONS, Existing, Policy, Way};
 
 /// The list of a segment that says what it is kept apart from.
 const ISOLATED_FROM: &str = "isolatedFrom";
@@ -80,7 +80,7 @@ impl Pair<'_> {
     /// How a policy that selects pods of the one could connect the two.
     pub(super) fn ways<'p>(&self, policy: &'p Policy) -> Vec<(Direction, Way<'p>)> {
         let pods = self.reached.pods();
-        [Direction::Ingress, Direction::Egress]
+        DIRECTIONS
             .into_iter()
             .flat_map(|direction| {
                 let ways = policy.ways(direction, &pods).into_iter();

@@ -26,7 +26,7 @@ use crate::guardrails::documents::Direction;
 use crate::guardrails::{Clause, Guardrails, NamespaceSet, SegmentId};
 use crate::labels::{LabelSet, LabelSpace, Labels};
 use crate::model::{Action, Finding, Mode, NamespaceName, Permission, Policies, RuleName, Scope, Verb};
-use crate::netpol::{Existing, Peer, Policy, Rule, Way};
+use crate::netpol::{Existing, Peer, Policy, Way};
 
 /// The rule's name.
 pub(super) const NAME: RuleName = "Cross";
@@ -134,9 +134,8 @@ fn by_policy(context: &Context<'_, '_>, policy: &Policy) -> Known<Vec<Crossing>>
         let apart: Vec<&Existing<'_>> = existing
             .filter(|one| one.is_in(&pair.reached.clause.namespaces))
             .collect();
-        let ways = match ways {
-            Ways::Seen(ways) if effort.affords(ways.len().saturating_mul(apart.len())) => ways,
-            Ways::Seen(_) | Ways::TooMany => return Some(pair.untold("")),
+        let Some(ways) = effort.affordable(ways, apart.len()) else {
+            return Some(pair.untold(""));
         };
         ways.iter().find_map(|(direction, way)| {
             let namespace = first(apart.iter().copied().filter(|one| way.leads_to(one)))?;
@@ -164,8 +163,6 @@ struct Seen<'p> {
 
 impl<'p> Seen<'p> {
     fn of(policy: &'p Policy) -> Self {
-        let rules =
-            [Direction::Ingress, Direction::Egress].map(|direction| policy.rules(direction).unwrap_or_default());
         let steps = |peer: &Peer| match peer {
             Peer::Pods { pods, .. } => 1 + pods.requirements().len(),
             Peer::Block(_) => 1,
@@ -173,7 +170,7 @@ impl<'p> Seen<'p> {
         Self {
             policy,
             pods: LabelSpace::from(&policy.pods),
-            steps: rules.into_iter().flatten().flat_map(Rule::listed).map(steps).sum(),
+            steps: policy.peers().map(steps).sum(),
         }
     }
 }
@@ -198,6 +195,14 @@ impl Effort {
         }
         let ways = pair.ways(seen.policy);
         (!ways.is_empty()).then_some(Ways::Seen(ways))
+    }
+
+    /// The ways that were found, where each can still be held against so many namespaces.
+    fn affordable<'w, 'p>(&mut self, ways: &'w Ways<'p>, namespaces: usize) -> Option<&'w [(Direction, Way<'p>)]> {
+        match ways {
+            Ways::Seen(ways) => self.affords(ways.len().saturating_mul(namespaces)).then_some(ways),
+            Ways::TooMany => None,
+        }
     }
 }
 
@@ -298,9 +303,9 @@ impl Relabelled<'_> {
             .filter(|one| one.is_in(&pair.reached.clause.namespaces))
             .collect();
         standing.of_namespace(self.is.name).iter().find_map(|seen| {
-            let ways = match effort.ways(pair, seen)? {
-                Ways::Seen(ways) if effort.affords(ways.len().saturating_mul(apart.len())) => ways,
-                Ways::Seen(_) | Ways::TooMany => return Some(pair.untold(&told(seen.policy))),
+            let ways = effort.ways(pair, seen)?;
+            let Some(ways) = effort.affordable(&ways, apart.len()) else {
+                return Some(pair.untold(&told(seen.policy)));
             };
             ways.iter().find_map(|(direction, way)| {
                 let itself = pair.is_reached(way, &self.is) && !(selected_before && pair.is_reached(way, &was));
@@ -331,7 +336,8 @@ impl Relabelled<'_> {
         policies
             .filter(|seen| seen.policy.name.namespace != *self.is.name)
             .find_map(|seen| {
-                let Ways::Seen(ways) = effort.ways(pair, seen)? else {
+                let ways = effort.ways(pair, seen)?;
+                let Some(ways) = effort.affordable(&ways, 0) else {
                     return Some(pair.untold(&told(seen.policy)));
                 };
                 let reached_before = |way: &Way<'_>| self.was.is_some_and(|was| pair.is_reached(way, &was));

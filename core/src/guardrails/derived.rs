@@ -151,7 +151,7 @@ impl Derived {
         if policy.ingress.as_deref().is_some_and(lets_everyone_in) {
             left_out.insert(LeftOut::Everyone);
         }
-        let mut listed = listed(policy).peekable();
+        let mut listed = policy.peers().peekable();
         Self {
             name: SegmentName::of_policy(&namespace, &policy.name.name),
             namespace,
@@ -274,21 +274,9 @@ pub fn is_protected(labels: &impl LabelSet) -> bool {
     labels.value(PROTECTED_LABEL.0) == Some(PROTECTED_LABEL.1)
 }
 
-/// The peers of both directions.
-fn listed(policy: &Policy) -> impl Iterator<Item = &Peer> {
-    let rules = [Direction::Ingress, Direction::Egress]
-        .into_iter()
-        .filter_map(|direction| policy.rules(direction))
-        .flatten();
-    rules.flat_map(|rule| match &rule.peers {
-        Peers::Everyone => &[][..],
-        Peers::Listed(listed) => listed,
-    })
-}
-
-/// Those that are pods.
+/// The peers of both directions that are pods.
 fn peers(policy: &Policy) -> impl Iterator<Item = (&PeerNamespaces, &Selector)> {
-    listed(policy).filter_map(|peer| match peer {
+    policy.peers().filter_map(|peer| match peer {
         Peer::Pods { namespaces, pods } => Some((namespaces, pods)),
         Peer::Block(_) => None,
     })

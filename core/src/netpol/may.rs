@@ -2,8 +2,8 @@
 //! good or bad is for those who ask.
 
 use super::{
-    AddressSet, Direction, Family, PROTOCOLS, Peer, PeerNamespaces, Peers, Policy, PortRule, PortSet, Ports, Protocol,
-    Rule,
+    AddressSet, DIRECTIONS, Direction, Family, PROTOCOLS, Peer, PeerNamespaces, Peers, Policy, PortRule, PortSet,
+    Ports, Protocol, Rule,
 };
 use crate::guardrails::{Clause, NamespaceSet};
 use crate::labels::{LabelSet, LabelSpace, NAMESPACE_NAME_LABEL, Operator, Selector};
@@ -153,6 +153,12 @@ impl Policy {
             }
         }
         found
+    }
+
+    /// The peers that its rules of both directions list.
+    pub fn peers(&self) -> impl Iterator<Item = &Peer> {
+        let rules = DIRECTIONS.into_iter().filter_map(|direction| self.rules(direction));
+        rules.flatten().flat_map(Rule::listed)
     }
 
     /// The addresses outside that its rules of a direction name, by ipBlock or by being for everyone.

@@ -38,3 +38,6 @@ pub use crate::guardrails::documents::{Direction, Protocol};
 
 /// Every protocol that a NetworkPolicy speaks of, in the order in which they are reported.
 pub const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+
+/// Both directions.
+pub const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];

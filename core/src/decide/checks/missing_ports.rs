@@ -10,8 +10,8 @@
 //!
 //! **Settle it** by naming the ports, or with `waive` on `policychecks.ringfence.dev/MissingPorts` at the cluster.
 
-use super::sight::{Breach, DIRECTIONS, Sight, Spot};
-use crate::netpol::{Direction, PROTOCOLS, PortSet, protocol_name};
+use super::sight::{Breach, Sight, Spot};
+use crate::netpol::{DIRECTIONS, Direction, PROTOCOLS, PortSet, protocol_name};
 
 pub(super) fn find(sight: &Sight<'_>) -> Vec<Breach> {
     let most = sight.options().most_ports;

@@ -7,10 +7,9 @@ use super::super::context::Context;
 use super::super::message::{MOST_WARNING_CHARACTERS, shortened};
 use super::super::policies::Written;
 use super::CHECKS;
-use super::sight::DIRECTIONS;
 use crate::guardrails::Guardrails;
 use crate::model::Mode;
-use crate::netpol::{AddressSet, Direction, Family, Peer, Policy, PortSet, Ports, Rule, Worse};
+use crate::netpol::{AddressSet, DIRECTIONS, Direction, Family, Peer, Policy, PortSet, Ports, Rule, Worse};
 
 /// The most characters of the command; of a longer one only what it is called is told.
 const MOST_OF_A_COMMAND: usize = 60;

@@ -8,10 +8,7 @@ use super::super::policies::Written;
 use super::guarded::Guarded;
 use crate::guardrails::{CheckOptions, Guardrails};
 use crate::labels::{LabelSpace, Selector};
-use crate::netpol::{Direction, Peer, PeerNamespaces, Peers, Policy, Ports, Rule, Worse, worse};
-
-/// Both directions.
-pub(super) const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
+use crate::netpol::{DIRECTIONS, Direction, Peer, PeerNamespaces, Peers, Policy, Ports, Rule, Worse, worse};
 
 /// A written policy.
 pub(super) struct Sight<'w> {

@@ -14,10 +14,10 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::sight::{Breach, DIRECTIONS, SeenRule, Sight, Standing, rules_of};
+use super::sight::{Breach, SeenRule, Sight, Standing, rules_of};
 use crate::labels::Selector;
 use crate::model::Running;
-use crate::netpol::{Direction, Peer, PeerNamespaces, Policy, Protocol, protocol_name};
+use crate::netpol::{DIRECTIONS, Direction, Peer, PeerNamespaces, Policy, Protocol, protocol_name};
 
 /// How many selectors are held against what runs; of the rules that are left nothing is said.
 const MOST_STEPS: usize = 1 << 20;

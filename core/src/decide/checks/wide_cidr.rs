@@ -15,10 +15,10 @@ use std::cell::OnceCell;
 
 use ipnet::IpNet;
 
-use super::sight::{Breach, DIRECTIONS, Sight, Spot, Standing, opens, rules_of};
+use super::sight::{Breach, Sight, Spot, Standing, opens, rules_of};
 use super::translated::meant;
 use crate::guardrails::CheckOptions;
-use crate::netpol::{AddressSet, Direction, Family, Peer, Policy, Worse};
+use crate::netpol::{AddressSet, DIRECTIONS, Direction, Family, Peer, Policy, Worse};
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 

@@ -4,7 +4,7 @@
 use hashbrown::{HashMap, HashSet};
 
 use crate::labels::{Operator, Selector};
-use crate::netpol::{Direction, NamedPort, Peer, Peers, Policy, Protocol, Workload};
+use crate::netpol::{DIRECTIONS, NamedPort, Peer, Peers, Policy, Protocol, Workload};
 
 #[derive(Debug, Default)]
 pub(super) struct Vocabulary<'w> {
@@ -23,7 +23,7 @@ impl<'w> Vocabulary<'w> {
         let mut vocabulary = Self::default();
         for policy in policies {
             vocabulary.add_selector(&policy.pods);
-            for direction in [Direction::Ingress, Direction::Egress] {
+            for direction in DIRECTIONS {
                 for rule in policy.rules(direction).unwrap_or_default() {
                     vocabulary.ports.extend(rule.ports.named());
                     if let Peers::Listed(peers) = &rule.peers {
